@@ -1,0 +1,434 @@
+"""Who wrote to whom: messages and calls between accounts and business numbers, and what of the
+account's identifiers the webhooks may show.
+
+One row of `Traffic` is one interaction. The visibility of the phone follows the documented rule:
+without a username the phone is always there; with one it is there only if this business number
+exchanged a message or call with the account's *phone number* in the last 30 days, or the account
+is in the portfolio's contact book.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import business
+from .profile import (
+    BSUID_SEND_START,
+    CONTACT_REQUEST_START,
+    DAY,
+    END,
+    GROUPS_START,
+    HIDING_START,
+    HOUR,
+    MINUTE,
+    ROTATION_GEN2,
+    VISIBILITY_WINDOW,
+    YEAR,
+    Profile,
+)
+from .world import CHANGE, RETURN, World, poisson_times
+
+INBOUND, OUTBOUND, ECHO, CALL_IN, CALL_OUT, PREFERENCE = range(6)
+# What an inbound message is: text and the like, or a contact card.
+PLAIN, CARD_OTHER, CARD_REQUEST = range(3)
+
+
+@dataclass
+class Traffic:
+    """Interactions ordered by time; parallel arrays."""
+
+    time: np.ndarray
+    kind: np.ndarray  # INBOUND .. PREFERENCE
+    business_number: np.ndarray  # index into business.NUMBERS
+    account: np.ndarray  # who really got or sent it, or -1
+    number: np.ndarray  # the phone number it went to or came from
+    person: np.ndarray  # who really wrote, or was reached; -1 for nobody
+    visible: np.ndarray  # bool: webhooks show the phone
+    to_bsuid: np.ndarray  # bool: the business addressed the BSUID
+    username: np.ndarray  # index of the lease at that time, or -1
+    card: np.ndarray  # PLAIN .. CARD_REQUEST
+    group: np.ndarray  # group id of an inbound group message, or -1
+
+
+@dataclass
+class Rotation:
+    """A change of number as one portfolio may learn of it, before visibility is known."""
+
+    time: int
+    old_account: int
+    new_account: int
+    portfolio: int
+    returned: bool
+    delivered: bool
+    business_numbers: list[int]  # that get a copy
+
+
+@dataclass
+class Group:
+    """A WhatsApp group of one business number."""
+
+    created: int
+    business_number: int
+    accounts: list[int]
+    sends: list[int]  # times of the business's messages to the group
+
+
+def build(
+    world: World, seed: int
+) -> tuple[Traffic, list[Rotation], list[Group]]:
+    """Draw the interactions of a world."""
+    profile = world.profile
+    rng, shape, rotate, groups_rng = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, 2]).spawn(4)
+    )
+    members = len(world.member_person)
+    person, portfolio = world.member_person, world.member_portfolio
+    joined, left = world.joined[person], world.left[person]
+    rate = _rates(profile, rng, len(world.joined))[person] * world.member_weight
+    favourite, others = _business_numbers(rng, portfolio)
+
+    # --- when ---------------------------------------------------------------------------
+    extra = 0.0
+    in_row, in_time = np.empty(0, np.int64), np.empty(0, np.int64)
+    if profile.keepalive_days is not None:
+        in_row, in_time = _keepalives(profile, rng, joined, left)
+        extra = 365 / profile.keepalive_days
+    # The yearly mean includes the regular messages.
+    scale = max(profile.messages_per_year - extra, 0.1) / profile.messages_per_year
+    row, time = poisson_times(rng, rate * scale, joined, left)
+    in_row, in_time = np.concatenate([in_row, row]), np.concatenate([in_time, time])
+    in_account = world.account_at(person[in_row], in_time)
+
+    replies = rng.random(len(in_row)) < profile.reply_share
+    wait = np.minimum(rng.lognormal(np.log(4 * MINUTE), 1.2, replies.sum()), 6 * HOUR)
+    reply_row = in_row[replies]
+    reply_time = in_time[replies] + 1 + wait.astype(np.int64)
+    reply_account = in_account[replies]
+    alive = reply_time < world.account_end[reply_account]
+    reply_row, reply_time, reply_account = (
+        reply_row[alive], reply_time[alive], reply_account[alive]
+    )
+
+    # Campaigns go on for a while after a customer has left: the business does not know.
+    until = np.minimum(left + int(profile.stale_campaign_days * DAY), END)
+    out_row, out_time = poisson_times(rng, rate * (1 - profile.reply_share), joined, until)
+
+    # --- what the business knows of an account --------------------------------------------
+    first_contact = np.full(members, np.iinfo(np.int64).max)
+    np.minimum.at(first_contact, in_row, in_time)
+    np.minimum.at(first_contact, out_row, out_time)
+    rotations = _rotations(world, rotate, first_contact, favourite)
+    slots = len(business.PORTFOLIO_IDS)
+    known = np.full(len(world.account_person) * slots, np.iinfo(np.int64).max)
+    np.minimum.at(known, in_account * slots + portfolio[in_row], in_time)
+    for change in rotations:
+        if change.delivered:
+            at = change.new_account * slots + change.portfolio
+            known[at] = min(known[at], change.time)
+    # The number a person came with is in the business's own books.
+    firsts = np.flatnonzero(np.diff(world.account_person, prepend=-1))
+    known.reshape(-1, slots)[firsts] = 0
+
+    out_account, out_number = _targets(world, person[out_row], portfolio[out_row], out_time, known)
+
+    # --- put together -----------------------------------------------------------------------
+    row, time, kind, account, number = (
+        np.concatenate(parts) for parts in zip(
+            (in_row, in_time, np.full(len(in_row), INBOUND), in_account,
+             world.account_number[in_account]),
+            (reply_row, reply_time, np.full(len(reply_row), OUTBOUND), reply_account,
+             world.account_number[reply_account]),
+            (out_row, out_time, np.full(len(out_row), OUTBOUND), out_account, out_number),
+            *_small_traffic(world, shape, rate, joined, left),
+            strict=True,
+        )
+    )
+    chosen = np.where(
+        shape.random(len(row)) < 0.8, favourite[row], others[row, shape.integers(0, 3, len(row))]
+    )
+    # A reply comes from the number that was written to.
+    chosen[len(in_row):len(in_row) + len(reply_row)] = chosen[:len(in_row)][replies][alive]
+
+    coexistence = np.array([number.coexistence for number in business.NUMBERS])
+    is_reply = np.zeros(len(row), bool)
+    is_reply[len(in_row):len(in_row) + len(reply_row)] = True
+    typed = is_reply & coexistence[chosen] & (shape.random(len(row)) < profile.echo)
+    kind = np.where(typed, ECHO, kind)
+
+    who = np.where(account >= 0, world.account_person[account], -1)
+    who = _guest_writes(world, shape, who, kind)
+    missing = _never_reached(world, shape, len(row))
+    groups, group_traffic = _groups(world, groups_rng)
+    time, kind, chosen, account, number, who, group = (
+        np.concatenate(parts) for parts in zip(
+            (time, kind, chosen, account, number, who, np.full(len(time), -1)),
+            missing, group_traffic, strict=True,
+        )
+    )
+    inside = (time >= world.start) & (time < END - MINUTE)
+    order = np.flatnonzero(inside)[np.lexsort((kind[inside], time[inside]))]
+    time, kind, chosen, account, number, who, group = (
+        values[order].astype(np.int64)
+        for values in (time, kind, chosen, account, number, who, group)
+    )
+    owner = np.where(account >= 0, world.account_person[account], -1)
+    username = np.where(account >= 0, world.username_at(owner, time), -1)
+    card = np.full(len(time), PLAIN)
+    cards = (kind == INBOUND) & (shape.random(len(time)) < profile.contact_card)
+    card[cards] = CARD_OTHER
+    traffic = Traffic(
+        time, kind, chosen, account, number, who, np.ones(len(time), bool),
+        np.zeros(len(time), bool), username, card, group,
+    )
+    _show_and_hide(world, traffic, rotations, shape.random((len(time), 2)))
+    return traffic, rotations, groups
+
+
+def _rates(profile: Profile, rng: np.random.Generator, persons: int) -> np.ndarray:
+    """Messages a year in one direction, per person: log-normal with the pinned mean."""
+    sigma = profile.messages_sigma
+    return rng.lognormal(np.log(profile.messages_per_year) - sigma**2 / 2, sigma, persons)
+
+
+def _keepalives(
+    profile: Profile, rng: np.random.Generator, joined: np.ndarray, left: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inbound messages at about regular intervals: no silence is longer than 1.5 intervals."""
+    step = profile.keepalive_days * DAY
+    count = ((left - joined) // step).astype(np.int64) + 1
+    row = np.repeat(np.arange(len(joined)), count)
+    turn = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    time = joined[row] + ((turn + 0.5 * rng.random(len(row))) * step).astype(np.int64)
+    inside = time < left[row]
+    return row[inside], time[inside]
+
+
+def _business_numbers(
+    rng: np.random.Generator, portfolio: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per membership the business number it mostly talks to, and three others to draw from."""
+    favourite = np.empty(len(portfolio), np.int64)
+    others = np.empty((len(portfolio), 3), np.int64)
+    owner = np.array([number.portfolio for number in business.NUMBERS])
+    for code in range(len(business.PORTFOLIO_IDS)):
+        here = np.flatnonzero(portfolio == code)
+        choices = np.flatnonzero(owner == code)
+        favourite[here] = rng.choice(choices, len(here))
+        others[here] = rng.choice(choices, (len(here), 3))
+    return favourite, others
+
+
+def _rotations(
+    world: World, rng: np.random.Generator, first_contact: np.ndarray, favourite: np.ndarray
+) -> list[Rotation]:
+    """Changes of number towards every portfolio that has exchanged a message before."""
+    profile = world.profile
+    changed = np.flatnonzero((world.account_reason == CHANGE) | (world.account_reason == RETURN))
+    by_person: dict[int, list[int]] = {}
+    wanted = set(world.account_person[changed].tolist())
+    for row, person in enumerate(world.member_person.tolist()):
+        if person in wanted:
+            by_person.setdefault(person, []).append(row)
+    siblings = [
+        [i for i, number in enumerate(business.NUMBERS) if number.portfolio == code]
+        for code in range(len(business.PORTFOLIO_IDS))
+    ]
+    found = []
+    for account in changed.tolist():
+        time = int(world.account_start[account])
+        for row in by_person.get(int(world.account_person[account]), ()):
+            luck = rng.random(1 + len(business.NUMBERS)).tolist()
+            if first_contact[row] >= time:
+                continue
+            portfolio = int(world.member_portfolio[row])
+            copies = [
+                i for i in siblings[portfolio]
+                if i == favourite[row] or luck[1 + i] < profile.rotation_copies
+            ]
+            found.append(Rotation(
+                time, account - 1, account, portfolio,
+                bool(world.account_reason[account] == RETURN),
+                luck[0] < profile.rotation_delivered, copies,
+            ))
+    found.sort(key=lambda change: (change.time, change.new_account, change.portfolio))
+    return found
+
+
+def _targets(
+    world: World, person: np.ndarray, portfolio: np.ndarray, time: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whom a campaign reaches: (account or -1, number).
+
+    The business writes to the newest account of the person it knows of. If that number is
+    somebody else's by now, the other person gets the message; if nobody's, it fails.
+    """
+    slots = len(business.PORTFOLIO_IDS)
+    shift = np.int64(1) << 33
+    account = np.searchsorted(
+        world.account_person * shift + world.account_start, person * shift + time, side="right"
+    ) - 1
+    unknown = known[account * slots + portfolio] > time
+    while unknown.any():
+        # First accounts are always known, so this ends.
+        account = np.where(unknown, account - 1, account)
+        unknown = known[account * slots + portfolio] > time
+    number = world.account_number[account]
+    holder = world.holder_at(number, time)
+    return holder, number
+
+
+def _small_traffic(
+    world: World, rng: np.random.Generator, rate: np.ndarray, joined: np.ndarray,
+    left: np.ndarray,
+) -> list[tuple[np.ndarray, ...]]:
+    """Calls in both directions and marketing preferences, at times of their own."""
+    profile = world.profile
+    parts = []
+    shares = ((CALL_IN, profile.calls / 2), (CALL_OUT, profile.calls / 2),
+              (PREFERENCE, profile.preferences))
+    for kind, share in shares:
+        row, time = poisson_times(rng, rate * share, joined, left)
+        account = world.account_at(world.member_person[row], time)
+        parts.append((row, time, np.full(len(row), kind), account,
+                      world.account_number[account]))
+    return parts
+
+
+def _guest_writes(
+    world: World, rng: np.random.Generator, who: np.ndarray, kind: np.ndarray
+) -> np.ndarray:
+    """On a shared handset every third inbound message is the guest's."""
+    guests = np.flatnonzero(world.guest_of >= 0)
+    if not len(guests):
+        return who
+    guest = np.full(len(world.joined), -1)
+    guest[world.guest_of[guests]] = guests
+    luck = rng.random(len(who)) < 1 / 3
+    writes = (kind == INBOUND) & luck & (who >= 0) & (guest[who] >= 0)
+    return np.where(writes, guest[who], who)
+
+
+def _never_reached(
+    world: World, rng: np.random.Generator, interactions: int
+) -> tuple[np.ndarray, ...]:
+    """Sends to numbers of bought or mistyped lists: nobody is there, now or ever."""
+    count = rng.poisson(world.profile.never_reached * interactions / 2)
+    time = world.start + (rng.random(count) * (END - world.start)).astype(np.int64)
+    number = np.full(count, -1)  # digits are made when written
+    where = rng.integers(0, len(business.NUMBERS), count)
+    none = np.full(count, -1)
+    return time, np.full(count, OUTBOUND), where, none, number, none, none
+
+
+def _groups(
+    world: World, rng: np.random.Generator
+) -> tuple[list[Group], tuple[np.ndarray, ...]]:
+    """Groups with three to eight participants, and what the participants write there."""
+    owner = np.array([number.portfolio for number in business.NUMBERS])
+    groups: list[Group] = []
+    rows: list[tuple[int, ...]] = []
+    count = int(np.ceil(len(world.country) / world.profile.persons_per_group))
+    for code in range(len(business.PORTFOLIO_IDS)):
+        here = world.member_person[world.member_portfolio == code]
+        for _ in range(round(count * len(here) / len(world.country))):
+            created = GROUPS_START + int(rng.random() * (END - 30 * DAY - GROUPS_START))
+            picked = rng.choice(here, size=min(len(here), 12), replace=False)
+            account = world.account_at(picked, np.full(len(picked), created))
+            account = account[account >= 0][: int(rng.integers(3, 9))]
+            if len(account) < 2:
+                continue
+            number = int(rng.choice(np.flatnonzero(owner == code)))
+            sends = np.sort(created + 60 + (rng.random(4) * (END - created - 90)).astype(int))
+            groups.append(Group(created, number, account.tolist(), sends.tolist()))
+            for member in account.tolist():
+                for time in (created + rng.random(2) * (END - created)).astype(int).tolist():
+                    if created < time < world.account_end[member]:
+                        rows.append((time, INBOUND, number, member,
+                                     int(world.account_number[member]),
+                                     int(world.account_person[member]), len(groups) - 1))
+    table = np.array(rows, np.int64).reshape(-1, 7)
+    return groups, tuple(table[:, i] for i in range(7))
+
+
+def _show_and_hide(
+    world: World, traffic: Traffic, rotations: list[Rotation], luck: np.ndarray
+) -> None:
+    """Fill `visible`, `to_bsuid` and the contact requests of `card`.
+
+    Only accounts with a username after HIDING_START can be hidden; they are few, so their
+    interactions are played one by one: what was visible decides what will be.
+    """
+    profile = world.profile
+    slots = len(business.PORTFOLIO_IDS)
+    portfolio = np.array([number.portfolio for number in business.NUMBERS])[
+        traffic.business_number
+    ]
+    bsuid_from = np.array([number.bsuid_from for number in business.NUMBERS])
+    has_account = traffic.account >= 0
+    pair = traffic.account * slots + portfolio
+    late = traffic.time >= HIDING_START
+
+    # The business can address a BSUID only after it has seen one.
+    seen = has_account & (traffic.time >= bsuid_from[traffic.business_number])
+    seen &= traffic.kind == INBOUND
+    first_bsuid = np.full(len(world.account_person) * slots, np.iinfo(np.int64).max)
+    np.minimum.at(first_bsuid, pair[seen], traffic.time[seen])
+    for change in rotations:
+        if change.delivered and change.time >= ROTATION_GEN2:
+            at = change.new_account * slots + change.portfolio
+            first_bsuid[at] = min(first_bsuid[at], change.time)
+    outward = (traffic.kind == OUTBOUND) & has_account
+    traffic.to_bsuid |= (
+        outward
+        & (traffic.time >= BSUID_SEND_START)
+        & (luck[:, 0] < profile.bsuid_send)
+        & (first_bsuid[np.maximum(pair, 0)] < traffic.time)
+    )
+
+    hideable = np.zeros(len(world.account_person), bool)
+    hideable[traffic.account[has_account & late & (traffic.username >= 0)]] = True
+    # Nothing older than the BSUID era matters: the window is 30 days, the book starts with it.
+    rows = np.flatnonzero(
+        has_account & hideable[traffic.account] & (traffic.time >= min(bsuid_from))
+    )
+    rows = rows[np.argsort(traffic.account[rows], kind="stable")]
+    books = business.contact_book(profile)
+    older = hideable & (world.account_start < min(bsuid_from))
+    window: dict[tuple[int, int], int] = {}  # (account, business number): last phone contact
+    book: dict[int, int] = {}  # account x portfolio: entry since
+    phone_known: set[int] = set()
+    columns = (rows, traffic.time[rows], traffic.kind[rows], traffic.account[rows],
+               traffic.business_number[rows], portfolio[rows], pair[rows],
+               traffic.username[rows], luck[rows, 0], luck[rows, 1])
+    for i, now, kind, account, where, place, key, name, u, v in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        opens, closes = books[place]
+        in_book = key in book and now < closes
+        last = window.get((account, where), 0)
+        rule = name < 0 or now < HIDING_START or in_book or now - last <= VISIBILITY_WINDOW
+        if kind in (INBOUND, CALL_IN, PREFERENCE):
+            by_phone = rule and kind != PREFERENCE
+            visible = rule
+            if kind == INBOUND and not rule and now >= CONTACT_REQUEST_START:
+                if v < profile.contact_request and traffic.group[i] < 0:
+                    traffic.card[i] = CARD_REQUEST
+                    phone_known.add(key)
+                    if opens <= now < closes:
+                        book.setdefault(key, now)
+        else:
+            # Accounts from before the BSUID era are in the business's books by their phone.
+            knows = key in phone_known or rule or older[account]
+            to_bsuid = now >= BSUID_SEND_START and (not knows or u < profile.bsuid_send)
+            to_bsuid &= first_bsuid[key] < now
+            by_phone = not to_bsuid
+            if kind == OUTBOUND:
+                traffic.to_bsuid[i] = to_bsuid
+            visible = rule or by_phone
+        traffic.visible[i] = visible
+        if by_phone:
+            phone_known.add(key)
+            window[account, where] = now
+            if opens <= now < closes:
+                book.setdefault(key, now)
+

@@ -1,0 +1,510 @@
+"""Webhook updates of the interactions: what is sent when, and which ids it shows.
+
+One row of `Updates` is one update as Meta would send it once. Messages, echoes and statuses are
+columns only and become JSON when they are written; everything rarer is a `Special`, which holds
+its JSON from the start.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import business, wire
+from .identifiers import SLOTS
+from .profile import (
+    DAY,
+    END,
+    HIDING_START,
+    HOUR,
+    MINUTE,
+    PARENT_START,
+    ROTATION_GEN2,
+    ROTATION_GEN3,
+    STANDBY_START,
+    STATUS_BSUID_START,
+    USER_ID_UPDATE,
+    VISIBILITY_WINDOW,
+)
+from .traffic import (
+    CALL_IN,
+    CALL_OUT,
+    ECHO,
+    INBOUND,
+    OUTBOUND,
+    PREFERENCE,
+    Group,
+    Rotation,
+    Traffic,
+)
+from .world import CHANGE, JOIN, REREGISTER, World, json_strings
+
+MESSAGE, STATUS, ECHOED, SPECIAL = range(4)
+STATUSES = ("sent", "delivered", "read", "failed", "played")
+SENT, DELIVERED, READ, FAILED, PLAYED = range(5)
+# What is odd about an inbound message.
+NO_QUIRK, EMPTY_PHONE, BSUID_AS_PHONE, BAD_BSUID, NO_PROFILE, AT_USERNAME = range(6)
+
+NUMBER_PORTFOLIO = np.array([number.portfolio for number in business.NUMBERS])
+BSUID_FROM = np.array([number.bsuid_from for number in business.NUMBERS])
+ENROLLED = np.array(business.PARENT_ENROLLED)
+
+
+@dataclass(slots=True)
+class Special:
+    """An update with its JSON. `pairs` are the account x portfolio keys whose BSUID and phone
+    it shows together; `rotation` is the index of the change it tells of, or -1."""
+
+    time: int
+    number: int
+    container: int
+    contacts: list[str]
+    items: list[str]
+    label: str
+    pairs: list[int] = field(default_factory=list)
+    rotation: int = -1
+
+
+@dataclass
+class GroupSend:
+    """A message to a group: its id, time and business number."""
+
+    message_id: str
+    time: int
+    number: int
+
+
+@dataclass
+class Updates:
+    """Updates ordered by time; parallel arrays, plus the specials they refer to."""
+
+    time: np.ndarray
+    kind: np.ndarray  # MESSAGE .. SPECIAL
+    ref: np.ndarray  # row of Traffic, or index of specials
+    code: np.ndarray  # of a status SENT .. PLAYED; of a message the quirk
+    phone: np.ndarray  # bool: shown
+    bsuid: np.ndarray
+    parent: np.ndarray
+    username: np.ndarray
+    variant: np.ndarray  # bool: the phone is in its other regional form
+    specials: list[Special]
+    sends: list[GroupSend]
+
+
+class Showing:
+    """What is shown of an account at a time, for the specials."""
+
+    def __init__(self, world: World, bsuid: np.ndarray, parent: np.ndarray) -> None:
+        self.world = world
+        self.names = json_strings(world.names)
+        self._bsuid = bsuid
+        self._parent = parent
+
+    def ids(self, account: int, number: int, time: int, visible: bool) -> tuple[str, str, str]:
+        """Phone, BSUID and parent as shown at a business number; "" for what is not."""
+        portfolio = int(NUMBER_PORTFOLIO[number])
+        phone = self.phone(account) if visible else ""
+        bsuid = self.bsuid(account, portfolio) if time >= BSUID_FROM[number] else ""
+        parented = bsuid and ENROLLED[portfolio] and time >= PARENT_START
+        return phone, bsuid, self.parent(account) if parented else ""
+
+    def phone(self, account: int) -> str:
+        return self.world.wa_id[self.world.account_number[account]]
+
+    def bsuid(self, account: int, portfolio: int) -> str:
+        return self._bsuid[account * SLOTS + portfolio]
+
+    def parent(self, account: int) -> str:
+        return self._parent[account]
+
+    def name(self, account: int, time: int) -> str:
+        """The profile name, a JSON literal."""
+        person = self.world.account_person[account]
+        return self.names[self.world.name_at(np.array([person]), np.array([time]))[0]]
+
+    def username(self, account: int, time: int) -> str:
+        person = self.world.account_person[account]
+        lease = self.world.username_at(np.array([person]), np.array([time]))[0]
+        return self.world.usernames[lease] if lease >= 0 else ""
+
+
+def build(
+    world: World, traffic: Traffic, rotations: list[Rotation], groups: list[Group],
+    showing: Showing, seed: int,
+) -> Updates:
+    """All updates of a world, each once, in order of time."""
+    flow, rare = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, 3]).spawn(2)
+    )
+    specials = _small(traffic, showing)
+    specials += _rotation_updates(world, traffic, rotations, showing, rare)
+    specials += _identity_events(world, showing, rare)
+    group_specials, sends = _group_updates(world, groups, showing)
+    specials += group_specials
+    specials += _account_updates(world)
+    specials.sort(key=lambda special: special.time)
+
+    message = _messages(world, traffic, flow)
+    status = _statuses(world, traffic, flow)
+    echo = _echoes(world, traffic, flow)
+    count = len(specials)
+    none = np.zeros(count, bool)
+    rest = (
+        np.array([special.time for special in specials], np.int64), np.full(count, SPECIAL),
+        np.arange(count), np.zeros(count, np.int64), none, none, none, none, none,
+    )
+    # Specials first: at equal times a change comes before what follows from it.
+    columns = [np.concatenate(parts) for parts in zip(rest, message, echo, status, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return Updates(*(column[order] for column in columns), specials, sends)
+
+
+def _messages(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
+    row = np.flatnonzero(traffic.kind == INBOUND)
+    time, number = traffic.time[row], traffic.business_number[row]
+    phone = traffic.visible[row].copy()
+    bsuid = time >= BSUID_FROM[number]
+    username = traffic.username[row] >= 0
+    parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (time >= PARENT_START)
+    odd = rng.random(len(row)) < world.profile.quirks
+    quirk = np.where(odd, rng.integers(1, 6, len(row)), NO_QUIRK)
+    fits = np.select(
+        [quirk == EMPTY_PHONE, quirk == BSUID_AS_PHONE, quirk == BAD_BSUID, quirk == AT_USERNAME],
+        [~phone, bsuid, bsuid & phone, username],
+        default=True,
+    ).astype(bool)
+    quirk = np.where(fits, quirk, NO_QUIRK)
+    phone &= quirk != BSUID_AS_PHONE
+    bsuid &= quirk != BAD_BSUID
+    username &= quirk != NO_PROFILE
+    return (time, np.full(len(row), MESSAGE), row, quirk, phone, bsuid, parent, username,
+            np.zeros(len(row), bool))
+
+
+def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
+    profile = world.profile
+    row = np.flatnonzero(traffic.kind == OUTBOUND)
+    count = len(row)
+    reached = traffic.account[row] >= 0
+    failed = ~reached | (rng.random(count) < profile.failed)
+    delivered = ~failed & (rng.random(count) < profile.delivered)
+    read = delivered & (rng.random(count) < profile.read)
+    played = read & (rng.random(count) < 0.01)
+    sent_at = traffic.time[row] + 1
+    # Most phones are on: seconds; some are off: hours.
+    wait = np.where(
+        rng.random(count) < 0.9, rng.exponential(4, count), rng.exponential(5 * HOUR, count)
+    )
+    delivered_at = sent_at + 1 + wait.astype(np.int64)
+    read_at = delivered_at + 1 + rng.exponential(40 * MINUTE, count).astype(np.int64)
+    parts = []
+    for code, happens, at in (
+        (SENT, ~failed, sent_at), (DELIVERED, delivered, delivered_at), (READ, read, read_at),
+        (FAILED, failed, sent_at + 1), (PLAYED, played, read_at + 5),
+    ):
+        inside = happens & (at < END - MINUTE)
+        if code in (DELIVERED, READ, PLAYED):
+            # Nothing arrives at an account that is closed by then.
+            inside &= at < world.account_end[traffic.account[row]]
+        parts.append((row[inside], np.full(inside.sum(), code), at[inside]))
+    row, code, at = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+    number = traffic.business_number[row]
+    to_bsuid = traffic.to_bsuid[row]
+    passed_on = at >= np.maximum(BSUID_FROM[number], STATUS_BSUID_START)
+    bsuid = np.where(code == FAILED, to_bsuid, to_bsuid | passed_on)
+    phone = ~to_bsuid | traffic.visible[row]
+    parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (at >= PARENT_START)
+    username = (traffic.username[row] >= 0) & np.isin(code, (DELIVERED, READ, PLAYED)) & bsuid
+    variant = (code == FAILED) & (rng.random(len(row)) < profile.phone_variant)
+    return at, np.full(len(row), STATUS), row, code, phone, bsuid, parent, username, variant
+
+
+def _echoes(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
+    row = np.flatnonzero(traffic.kind == ECHO)
+    time, number = traffic.time[row], traffic.business_number[row]
+    bare = traffic.visible[row] & (rng.random(len(row)) < world.profile.echo_phone_only)
+    bsuid = (time >= BSUID_FROM[number]) & ~bare
+    parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (time >= PARENT_START)
+    username = (traffic.username[row] >= 0) & bsuid
+    variant = ~bsuid & (rng.random(len(row)) < world.profile.phone_variant)
+    return (time, np.full(len(row), ECHOED), row, np.zeros(len(row), np.int64),
+            traffic.visible[row], bsuid, parent, username, variant)
+
+
+def _pairs(account: int, number: int, phone: str, bsuid: str) -> list[int]:
+    return [account * SLOTS + int(NUMBER_PORTFOLIO[number])] if phone and bsuid else []
+
+
+def _small(traffic: Traffic, showing: Showing) -> list[Special]:
+    """Calls (connect and terminate) and marketing preferences."""
+    out = []
+    rows = np.flatnonzero(np.isin(traffic.kind, (CALL_IN, CALL_OUT, PREFERENCE)))
+    for i in rows.tolist():
+        time, kind = int(traffic.time[i]), int(traffic.kind[i])
+        number, account = int(traffic.business_number[i]), int(traffic.account[i])
+        phone, bsuid, parent = showing.ids(account, number, time, bool(traffic.visible[i]))
+        username = showing.username(account, time)
+        pairs = _pairs(account, number, phone, bsuid)
+        display = business.NUMBERS[number].display
+        if kind == PREFERENCE:
+            value = "stop" if i % 3 else "resume"
+            item = (
+                "{" + wire.contact(None, "", phone, bsuid, parent)[1:-1]
+                + f',"detail":"User requested to {value} marketing messages",'
+                f'"category":"marketing_messages","value":"{value}","timestamp":{time}}}'
+            )
+            card = wire.contact(showing.name(account, time), username, phone, bsuid, parent)
+            out.append(Special(time, number, wire.PREFERENCES, [card], [item],
+                               "user_preferences", pairs))
+            continue
+        # Contacts of calls have no name, at most a username.
+        card = wire.contact(None, username, phone, bsuid, parent)
+        contacts = [card] if bsuid else []
+        if kind == CALL_IN:
+            who = wire.ids("from", phone, bsuid, parent) + f'"to":"{display}",'
+            direction = "USER_INITIATED"
+        else:
+            who = f'"from":"{display}",' + wire.ids("to", phone, bsuid, parent)
+            direction = "BUSINESS_INITIATED"
+        for event, at, extra in (
+            ("connect", time, ""),
+            ("terminate", time + 30, ',"status":"COMPLETED","duration":30'),
+        ):
+            item = (f'{{"id":"wacid.SIM{i:010d}",{who}"event":"{event}","timestamp":"{at}",'
+                    f'"direction":"{direction}"{extra}}}')
+            out.append(Special(at, number, wire.CALLS, contacts, [item], "calls", pairs))
+    return out
+
+
+class _Window:
+    """Whether the phone of an account may be shown, after the fact, at any time."""
+
+    def __init__(self, world: World, traffic: Traffic) -> None:
+        self._books = business.contact_book(world.profile)
+        keep = (traffic.account >= 0) & traffic.visible & ~traffic.to_bsuid
+        keep &= (traffic.kind != PREFERENCE) & (traffic.time >= BSUID_FROM.min())
+        rows = np.flatnonzero(keep)
+        rows = rows[np.argsort(traffic.account[rows], kind="stable")]
+        self._account = traffic.account[rows]
+        self._time = traffic.time[rows]
+        self._number = traffic.business_number[rows]
+
+    def open(self, account: int, number: int, time: int) -> bool:
+        """By the 30 days of this business number, or the contact book of its portfolio."""
+        first, last = np.searchsorted(self._account, (account, account + 1))
+        times, numbers = self._time[first:last], self._number[first:last]
+        near = (numbers == number) & (times < time) & (times >= time - VISIBILITY_WINDOW)
+        portfolio = NUMBER_PORTFOLIO[number]
+        opens, closes = self._books[portfolio]
+        booked = (NUMBER_PORTFOLIO[numbers] == portfolio) & (times < time) & (times >= opens)
+        return bool(near.any() or (opens <= time < closes and booked.any()))
+
+
+def _rotation_updates(
+    world: World, traffic: Traffic, rotations: list[Rotation], showing: Showing,
+    rng: np.random.Generator,
+) -> list[Special]:
+    """System messages of the generation of their day; nothing for the lost ones."""
+    window = _Window(world, traffic)
+    out = []
+    for index, change in enumerate(rotations):
+        luck = rng.random((len(business.NUMBERS), 5)).tolist()
+        if not change.delivered:
+            continue
+        time, old, new = change.time, change.old_account, change.new_account
+        lease = showing.username(new, time)
+        name = showing.name(new, time)[1:-1]
+        for number in change.business_numbers:
+            wa, frm, legacy, also, lag = luck[number]
+            visible = not lease or time < HIDING_START or window.open(old, number, time)
+            at = time + int(lag * 20)
+            if time < ROTATION_GEN2:
+                out.append(_generation1(showing, change, index, number, at, name, legacy < 0.1))
+            else:
+                out.append(_later_generation(
+                    showing, change, index, number, at, name, visible, wa < 0.6, frm < 0.6
+                ))
+            if USER_ID_UPDATE[0] <= time < USER_ID_UPDATE[1] and also < 0.1:
+                out.append(_user_id_update(showing, change, index, number, at, visible))
+    return out
+
+
+def _system_id(index: int, number: int) -> str:
+    return f"wamid.SIMR{index:07d}.{number}"
+
+
+def _generation1(
+    showing: Showing, change: Rotation, index: int, number: int, at: int, name: str, old: bool
+) -> Special:
+    """Before May 2026: phones only. `old` has the field names of API v11."""
+    before, after = showing.phone(change.old_account), showing.phone(change.new_account)
+    body = f"User {name} changed from {before} to {after}"
+    if old:
+        system = (f'"type":"customer_changed_number","body":"{body}","customer":"{before}",'
+                  f'"new_wa_id":"{after}"')
+    else:
+        system = f'"type":"user_changed_number","body":"{body}","wa_id":"{after}"'
+    item = (f'{{"from":"{before}","id":"{_system_id(index, number)}","timestamp":"{at}",'
+            f'"type":"system","system":{{{system}}}}}')
+    return Special(at, number, wire.MESSAGES, [], [item], "rotation_1", rotation=index)
+
+
+def _later_generation(
+    showing: Showing, change: Rotation, index: int, number: int, at: int, name: str,
+    visible: bool, with_new: bool, with_old: bool,
+) -> Special:
+    """From May 2026: BSUIDs. Until August the old one is in the free text only."""
+    old, new = change.old_account, change.new_account
+    before, old_id, old_parent = showing.ids(old, number, at, visible)
+    after, new_id, new_parent = showing.ids(new, number, at, visible)
+    if at < ROTATION_GEN3:
+        kind, label = "user_changed_user_id", "rotation_2"
+        body = f"User {name} changed from {old_id} to {new_id}"
+        after, before = after if with_new else "", before if with_old else ""
+        fields = f'"user_id":"{new_id}"'
+        if new_parent:
+            fields += f',"parent_user_id":"{new_parent}"'
+    else:
+        kind = "user_changed_number" if visible else "user_changed_user_id"
+        label = "rotation_3"
+        left, right = (before, after) if visible else (old_id, new_id)
+        body = f"User {name} changed from {left} to {right}"
+        fields = f'"previous_user_id":"{old_id}","user_id":"{new_id}"'
+        if new_parent:
+            fields += (f',"previous_parent_user_id":"{old_parent}"'
+                       f',"parent_user_id":"{new_parent}"')
+    if after:
+        fields = f'"wa_id":"{after}",' + fields
+    sender = f'"from":"{before}",' if before else ""
+    item = (f'{{{sender}"id":"{_system_id(index, number)}","timestamp":"{at}","type":"system",'
+            f'"system":{{"type":"{kind}","body":"{body}",{fields}}}}}')
+    pairs = _pairs(old, number, before, old_id) + _pairs(new, number, after, new_id)
+    return Special(at, number, wire.MESSAGES, [], [item], label, pairs, index)
+
+
+def _user_id_update(
+    showing: Showing, change: Rotation, index: int, number: int, at: int, visible: bool
+) -> Special:
+    """The webhook that was documented and withdrawn: it may come beside the system message."""
+    old, new = change.old_account, change.new_account
+    phone, new_id, new_parent = showing.ids(new, number, max(at, BSUID_FROM[number]), visible)
+    old_id = showing.bsuid(old, change.portfolio)
+    parents = ""
+    if new_parent:
+        parents = (f'"parent_user_id":{{"previous":"{showing.parent(old)}",'
+                   f'"current":"{new_parent}"}},')
+    item = ((f'{{"wa_id":"{phone}",' if phone else "{")
+            + f'"detail":"User id updated","user_id":{{"previous":"{old_id}",'
+            f'"current":"{new_id}"}},{parents}"timestamp":"{at}"}}')
+    card = wire.contact(showing.name(new, at), "", phone, "", "")
+    pairs = _pairs(new, number, phone, new_id)
+    return Special(at, number, wire.USER_ID_UPDATE, [card], [item], "user_id_update", pairs,
+                   index)
+
+
+def _identity_events(
+    world: World, showing: Showing, rng: np.random.Generator
+) -> list[Special]:
+    """customer_identity_changed: new key on a number, by a reinstall or by a new owner."""
+    memberships: dict[int, list[int]] = {}
+    for person, portfolio in zip(
+        world.member_person.tolist(), world.member_portfolio.tolist(), strict=True
+    ):
+        memberships.setdefault(person, []).append(portfolio)
+    order = np.lexsort((world.account_start, world.account_number))
+    number, person = world.account_number[order], world.account_person[order]
+    second = np.flatnonzero(
+        (number[1:] == number[:-1])
+        & ((person[1:] != person[:-1]) | (world.account_reason[order][1:] == REREGISTER))
+    ) + 1
+    owners = order[second]
+    owners = owners[np.isin(world.account_reason[owners], (JOIN, CHANGE, REREGISTER))]
+    times, who = world.reinstalls[:, 0], world.reinstalls[:, 1]
+    accounts = np.concatenate([world.account_at(who, times), owners])
+    times = np.concatenate([times, world.account_start[owners] + 30])
+    out = []
+    for i, (account, time) in enumerate(zip(accounts.tolist(), times.tolist(), strict=True)):
+        luck = rng.random(3).tolist()
+        if luck[0] >= world.profile.identity_event or account < 0 or time >= END - HOUR:
+            continue
+        if showing.username(account, time) and time >= HIDING_START:
+            continue  # the event names nobody without a phone
+        phone = showing.phone(account)
+        for portfolio in memberships.get(int(world.account_person[account]), ()):
+            choices = np.flatnonzero(NUMBER_PORTFOLIO == portfolio)
+            where = int(choices[int(luck[1] * len(choices))])
+            item = (
+                f'{{"from":"{phone}","id":"wamid.SIMK{i:07d}.{where}","timestamp":"{time}",'
+                f'"type":"system","system":{{"type":"customer_identity_changed",'
+                f'"body":"User changed their security code","customer":"{phone}"}},'
+                f'"identity":{{"acknowledged":true,"created_timestamp":"{time}",'
+                f'"hash":"{i * 2654435761 % 2**32:08x}"}}}}'
+            )
+            out.append(Special(time, where, wire.MESSAGES, [], [item], "identity_changed"))
+    return out
+
+
+def _group_updates(
+    world: World, groups: list[Group], showing: Showing
+) -> tuple[list[Special], list[GroupSend]]:
+    """Participants joining, and aggregated statuses of what the business sends to groups."""
+    out: list[Special] = []
+    sends: list[GroupSend] = []
+    for index, group in enumerate(groups):
+        number, group_id = group.business_number, f"SIM-G{index}"
+        people, pairs = [], []
+        for account in group.accounts:
+            handle = showing.username(account, group.created)
+            visible = not handle or group.created < HIDING_START
+            phone, bsuid, parent = showing.ids(account, number, group.created, visible)
+            fields = wire.contact(None, "", phone, bsuid, parent)[1:-1]
+            people.append(f'{{{fields},"username":"{handle}"}}' if handle else f"{{{fields}}}")
+            pairs += _pairs(account, number, phone, bsuid)
+        item = (f'{{"timestamp":"{group.created}","group_id":"{group_id}",'
+                f'"type":"group_participants_add","reason":"invite_link",'
+                f'"added_participants":[{",".join(people)}]}}')
+        out.append(Special(group.created, number, wire.GROUPS, [], [item], "group", pairs))
+        for turn, time in enumerate(group.sends):
+            message_id = f"wamid.SIMG{index:06d}.{turn}"
+            cards, items, pairs = [], [], []
+            for account in group.accounts:
+                if time + DAY >= world.account_end[account]:
+                    continue
+                handle = showing.username(account, time)
+                visible = not handle or time < HIDING_START
+                phone, bsuid, parent = showing.ids(account, number, time, visible)
+                cards.append(wire.contact(showing.name(account, time), handle, phone, bsuid,
+                                          parent))
+                shown = f'"recipient_participant_id":"{phone}",' if phone else ""
+                shown += f'"recipient_participant_user_id":"{bsuid}"'
+                if parent:
+                    shown += f',"recipient_participant_parent_user_id":"{parent}"'
+                items.append(f'{{"id":"{message_id}","status":"delivered",'
+                             f'"timestamp":"{time + 3}","recipient_id":"{group_id}",'
+                             f'"recipient_type":"group",{shown}}}')
+                pairs += _pairs(account, number, phone, bsuid)
+            if items:
+                sends.append(GroupSend(message_id, time, number))
+                out.append(Special(time + 3, number, wire.STATUSES, cards, items,
+                                   "group_status", pairs))
+    return out, sends
+
+
+def _account_updates(world: World) -> list[Special]:
+    """PARTNER_ADDED per WABA: names the owner, under the partner's id instead of the WABA's."""
+    out = []
+    for number, config in enumerate(business.NUMBERS):
+        if any(other.waba_id == config.waba_id for other in business.NUMBERS[:number]):
+            continue
+        owner = business.PORTFOLIO_IDS[config.portfolio].replace("waba:", "9")
+        time = world.start + HOUR + number
+        text = (f'{{"id":"700000000000001","time":{time},"changes":[{{"field":"account_update",'
+                f'"value":{{"event":"PARTNER_ADDED","waba_info":{{"waba_id":"{config.waba_id}",'
+                f'"owner_business_id":"{owner}"}}}}}}]}}')
+        out.append(Special(time, number, -1, [], [text], "account_update"))
+    return out
+
+
+def standby(time: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Inbound messages shown under `standby`: a bot held the conversation (bool per row)."""
+    return (time >= STANDBY_START) & (rows % 211 == 0)
