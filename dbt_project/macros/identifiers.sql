@@ -1,0 +1,94 @@
+{#- The shape of an identifier decides what it is, before the name of the field it came in. -#}
+
+{% macro bsuid_pattern() %}[A-Z]{2}\.[A-Za-z0-9]{1,128}{% endmacro %}
+
+{% macro first_matching(columns, pattern) -%}
+    {{ return(adapter.dispatch('first_matching')(columns, pattern)) }}
+{%- endmacro %}
+
+{% macro duckdb__first_matching(columns, pattern) -%}
+    coalesce(
+        {%- for column in columns %}
+        case when regexp_full_match({{ column }}, '{{ pattern }}') then {{ column }} end
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{#- First column that holds a business-scoped user ID; a phone slot may hold one. -#}
+{% macro bsuid_of(columns) -%}
+    {{ first_matching(columns, bsuid_pattern()) }}
+{%- endmacro %}
+
+{#- First column that holds a parent BSUID. -#}
+{% macro parent_bsuid_of(columns) -%}
+    {{ first_matching(columns, '[A-Z]{2}\\.ENT\\.[A-Za-z0-9]{1,128}') }}
+{%- endmacro %}
+
+{#- First column that holds a phone number as WhatsApp writes it: digits without a plus. -#}
+{% macro phone_of(columns) -%}
+    {{ first_matching(columns, '[0-9]{5,20}') }}
+{%- endmacro %}
+
+{#- R4: usernames compare lower-cased and without a leading @. -#}
+{% macro normalised_username(column) -%}
+    nullif(lower(ltrim(trim({{ column }}), '@')), '')
+{%- endmacro %}
+
+{#- R5: a name counts only when it holds a letter or a digit; white space and case do not. -#}
+{% macro normalised_name(column) -%}
+    {{ return(adapter.dispatch('normalised_name')(column)) }}
+{%- endmacro %}
+
+{% macro duckdb__normalised_name(column) -%}
+    case
+        when regexp_matches({{ column }}, '[\p{L}\p{N}]')
+            then lower(trim(regexp_replace(nfc_normalize({{ column }}), '\s+', ' ', 'g')))
+    end
+{%- endmacro %}
+
+{#- The portfolio that owned a WABA; a WABA nobody mapped is a portfolio of its own. -#}
+{% macro portfolio_id_of(account, event) -%}
+    coalesce({{ account }}.portfolio_id, 'waba:' || {{ event }}.waba_id)
+{%- endmacro %}
+
+{% macro owned_at(account, event) -%}
+    {{ event }}.waba_id = {{ account }}.waba_id
+    and {{ event }}.evidence_at >= {{ account }}.valid_from
+    and {{ event }}.evidence_at < {{ account }}.valid_to
+{%- endmacro %}
+
+{#- Nodes of the graph, as text a person can read. -#}
+{% macro bsuid_node(column) -%}
+    'bsuid:' || {{ column }}
+{%- endmacro %}
+
+{% macro phone_node(phone, opened_at) -%}
+    'phone:' || {{ phone }} || '@' || strftime({{ opened_at }}, '%Y-%m-%dT%H:%M:%S.%fZ')
+{%- endmacro %}
+
+{% macro end_of_time() -%}
+    timestamp '9999-12-31'
+{%- endmacro %}
+
+{#- One order for all observations, so that a tie never depends on how the input was delivered. -#}
+{% macro observation_order() -%}
+    evidence_at, received_at, event_id, observation_kind
+{%- endmacro %}
+
+{#- First column that holds something that is no identifier at all: ignored, counted, reviewed. -#}
+{% macro malformed_of(columns) -%}
+    {{ return(adapter.dispatch('malformed_of')(columns)) }}
+{%- endmacro %}
+
+{% macro duckdb__malformed_of(columns) -%}
+    coalesce(
+        {%- for column in columns %}
+        case
+            when not regexp_full_match({{ column }}, '[0-9]{5,20}|[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}')
+                then {{ column }}
+        end
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}

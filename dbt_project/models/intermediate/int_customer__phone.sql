@@ -1,0 +1,126 @@
+-- The phone a customer holds now, and how sure WhatsApp is to keep showing it.
+with
+
+identifiers as (
+
+    select * from {{ ref('int_customer__identifier') }}
+
+),
+
+business_numbers as (
+
+    select * from {{ ref('int_customer__business_number') }}
+
+),
+
+profiles as (
+
+    select * from {{ ref('int_customer__profile') }}
+
+),
+
+accounts as (
+
+    select * from {{ ref('business_accounts') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('int_identity__as_of') }}
+
+),
+
+phones as (
+
+    select * from identifiers where identifier_type = 'phone'
+
+),
+
+held as (
+
+    select
+        portfolio_id,
+        customer_key,
+        count(distinct identifier_value) as phone_count,
+        arg_max(
+            {'wa_id': identifier_value, 'link_rule': link_rule, 'tier': evidence_tier},
+            (valid_from, identifier_value)
+        ) filter (where valid_to is null) as current_phone,
+        max(last_seen_at) as phone_last_seen_at
+    from phones
+    group by all
+
+),
+
+-- A contact book nobody declared is not counted on.
+contact_books as (
+
+    select
+        accounts.portfolio_id,
+        bool_or(
+            accounts.contact_book_from <= as_of.as_of
+            and coalesce(accounts.contact_book_to > as_of.as_of, true)
+        ) as has_contact_book
+    from accounts
+    cross join as_of
+    group by all
+
+),
+
+windows as (
+
+    select
+        portfolio_id,
+        customer_key,
+        max(phone_last_seen_at) + interval ({{ var('phone_window_days') }}) day
+            as phone_window_closes_at
+    from business_numbers
+    where phone_last_seen_at is not null
+    group by all
+
+),
+
+final as (
+
+    select
+        profiles.portfolio_id,
+        profiles.customer_key,
+        held.current_phone.wa_id as wa_id,
+        case
+            when held.current_phone is null then null
+            when held.current_phone.link_rule <> 'R3' then 'phone_only'
+            when held.current_phone.tier = 2 then 'attested'
+            else 'paired'
+        end as phone_source,
+        coalesce(held.phone_count, 0) as phone_count,
+        held.phone_last_seen_at,
+        case when held.current_phone is not null then windows.phone_window_closes_at end
+            as phone_window_closes_at,
+        case
+            when held.customer_key is null then 'never_seen'
+            when held.current_phone is null then 'released'
+            when held.current_phone.link_rule = 'R3' and held.current_phone.tier = 2 then 'attested'
+            when
+                profiles.username is not null
+                and not coalesce(contact_books.has_contact_book, false)
+                and windows.phone_window_closes_at > as_of.as_of
+                and windows.phone_window_closes_at
+                <= as_of.as_of + interval ({{ var('window_closing_days') }}) day
+                then 'window_closing'
+            when not profiles.is_newest_inbound_with_phone then 'hidden'
+            else 'visible'
+        end as phone_status
+    from profiles
+    cross join as_of
+    left join held
+        on profiles.portfolio_id = held.portfolio_id
+        and profiles.customer_key = held.customer_key
+    left join windows
+        on profiles.portfolio_id = windows.portfolio_id
+        and profiles.customer_key = windows.customer_key
+    left join contact_books on profiles.portfolio_id = contact_books.portfolio_id
+
+)
+
+select * from final

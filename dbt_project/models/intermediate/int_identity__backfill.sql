@@ -1,0 +1,353 @@
+-- R5, R8: may the BSUID that took a phone adopt the phone-only history right before it?
+with
+
+claims as (
+
+    select * from {{ ref('int_identity__claim') }}
+
+),
+
+segments as (
+
+    select * from {{ ref('int_identity__phone_segment') }}
+
+),
+
+cuts as (
+
+    select * from {{ ref('int_identity__phone_cut') }}
+
+),
+
+changes as (
+
+    select * from {{ ref('int_identity__change') }}
+
+),
+
+successions as (
+
+    select * from {{ ref('int_identity__succession') }} where decision = 'kept'
+
+),
+
+observations as (
+
+    select * from {{ ref('int_identity__observation') }}
+
+),
+
+identity_changes as (
+
+    select * from {{ ref('int_identity__identity_changed') }}
+
+),
+
+openings as (
+
+    select
+        *,
+        lag(valid_from, 1, timestamp '0001-01-01') over (
+            partition by portfolio_id, phone order by valid_from
+        ) as previous_claim_from
+    from claims
+    where valid_to > valid_from
+
+),
+
+last_segments as (
+
+    select
+        *,
+        greatest(gap_from, gap_after_claim) as reaches_from
+    from segments
+    where next_segment_from is null
+
+),
+
+-- The segment a claim ended: in the gap right before the claim, with no cut in between.
+ended_segments as (
+
+    select
+        openings.portfolio_id,
+        openings.phone,
+        openings.bsuid,
+        openings.valid_from as paired_at,
+        openings.evidence_event_id,
+        openings.opened_by,
+        last_segments.node_id as segment_node_id,
+        last_segments.last_inbound_at,
+        last_segments.last_name,
+        last_segments.last_named_at
+    from openings
+    inner join last_segments
+        on openings.portfolio_id = last_segments.portfolio_id
+        and openings.phone = last_segments.phone
+        and openings.previous_claim_from = last_segments.gap_after_claim
+        and openings.valid_from >= last_segments.opened_at
+    left join cuts
+        on openings.portfolio_id = cuts.portfolio_id
+        and openings.phone = cuts.phone
+        and cuts.cut_at > last_segments.opened_at
+        and openings.valid_from >= cuts.cut_at
+    where cuts.cut_at is null
+
+),
+
+named as (
+
+    select
+        portfolio_id,
+        bsuid,
+        evidence_at,
+        {{ normalised_name('profile_name') }} as name
+    from observations
+    where
+        bsuid is not null
+        and direction = 'inbound'
+        and {{ normalised_name('profile_name') }} is not null
+
+),
+
+latest_names as (
+
+    select
+        portfolio_id,
+        bsuid,
+        evidence_at,
+        arg_max(name, name) as name
+    from named
+    group by all
+
+),
+
+-- A node without a name of its own carries that of the node it succeeded.
+ancestry as (
+
+    with recursive reached as (
+
+        select distinct
+            portfolio_id,
+            paired_at,
+            {{ bsuid_node('bsuid') }} as node_id,
+            {{ bsuid_node('bsuid') }} as ancestor_id,
+            0 as distance
+        from ended_segments
+        union
+        select
+            reached.portfolio_id,
+            reached.paired_at,
+            reached.node_id,
+            successions.left_node_id as ancestor_id,
+            reached.distance + 1 as distance
+        from reached
+        inner join successions
+            on reached.portfolio_id = successions.portfolio_id
+            and reached.ancestor_id = successions.right_node_id
+        where reached.distance < 100
+
+    )
+
+    select * from reached
+
+),
+
+segment_ancestry as (
+
+    with recursive reached as (
+
+        select distinct
+            portfolio_id,
+            segment_node_id as node_id,
+            segment_node_id as ancestor_id,
+            0 as distance
+        from ended_segments
+        where last_name is null
+        union
+        select
+            reached.portfolio_id,
+            reached.node_id,
+            successions.left_node_id as ancestor_id,
+            reached.distance + 1 as distance
+        from reached
+        inner join successions
+            on reached.portfolio_id = successions.portfolio_id
+            and reached.ancestor_id = successions.right_node_id
+        where reached.distance < 100
+
+    )
+
+    select * from reached
+
+),
+
+ancestor_names as (
+
+    select
+        ancestry.portfolio_id,
+        ancestry.node_id,
+        ancestry.paired_at,
+        ancestry.distance,
+        coalesce(latest_names.name, segments.last_name) as name
+    from ancestry
+    asof left join latest_names
+        on ancestry.portfolio_id = latest_names.portfolio_id
+        and ancestry.ancestor_id = {{ bsuid_node('latest_names.bsuid') }}
+        and ancestry.paired_at >= latest_names.evidence_at
+    left join segments
+        on ancestry.portfolio_id = segments.portfolio_id
+        and ancestry.ancestor_id = segments.node_id
+
+),
+
+names_at_pairing as (
+
+    select
+        portfolio_id,
+        node_id,
+        paired_at,
+        arg_min(name, distance) filter (where name is not null) as name
+    from ancestor_names
+    group by all
+
+),
+
+first_names as (
+
+    select
+        portfolio_id,
+        {{ bsuid_node('bsuid') }} as node_id,
+        arg_min(name, (evidence_at, name)) as name
+    from named
+    group by all
+
+),
+
+-- Names of segments and of BSUIDs, whichever kind of node an unnamed segment succeeded.
+segment_names as (
+
+    select
+        segment_ancestry.portfolio_id,
+        segment_ancestry.node_id,
+        arg_min(coalesce(segments.last_name, latest.name), segment_ancestry.distance)
+            filter (where coalesce(segments.last_name, latest.name) is not null) as name
+    from segment_ancestry
+    left join segments
+        on segment_ancestry.portfolio_id = segments.portfolio_id
+        and segment_ancestry.ancestor_id = segments.node_id
+    left join (
+        select
+            portfolio_id,
+            {{ bsuid_node('bsuid') }} as node_id,
+            arg_max(name, (evidence_at, name)) as name
+        from latest_names
+        group by all
+    ) as latest
+        on segment_ancestry.portfolio_id = latest.portfolio_id
+        and segment_ancestry.ancestor_id = latest.node_id
+    group by all
+
+),
+
+-- Whoever came by rotation was on another phone before: what lies here is somebody else's.
+came_by_rotation as (
+
+    select distinct
+        ended_segments.portfolio_id,
+        ended_segments.segment_node_id,
+        ended_segments.bsuid
+    from ended_segments
+    inner join changes
+        on ended_segments.portfolio_id = changes.portfolio_id
+        and ended_segments.bsuid = changes.new_bsuid
+    left join claims
+        on changes.portfolio_id = claims.portfolio_id
+        and coalesce(changes.old_bsuid, changes.body_old_bsuid) = claims.bsuid
+        and ended_segments.phone = claims.phone
+    where
+        claims.bsuid is null
+        and ended_segments.phone is distinct from changes.old_phone
+
+),
+
+with_names as (
+
+    select
+        ended_segments.*,
+        coalesce(ended_segments.last_name, segment_names.name) as segment_name,
+        coalesce(names_at_pairing.name, first_names.name) as bsuid_name,
+        came_by_rotation.bsuid is not null as is_by_rotation
+    from ended_segments
+    left join segment_names
+        on ended_segments.portfolio_id = segment_names.portfolio_id
+        and ended_segments.segment_node_id = segment_names.node_id
+    left join names_at_pairing
+        on ended_segments.portfolio_id = names_at_pairing.portfolio_id
+        and ended_segments.paired_at = names_at_pairing.paired_at
+        and {{ bsuid_node('ended_segments.bsuid') }} = names_at_pairing.node_id
+    left join first_names
+        on ended_segments.portfolio_id = first_names.portfolio_id
+        and {{ bsuid_node('ended_segments.bsuid') }} = first_names.node_id
+    left join came_by_rotation
+        on ended_segments.portfolio_id = came_by_rotation.portfolio_id
+        and ended_segments.segment_node_id = came_by_rotation.segment_node_id
+        and ended_segments.bsuid = came_by_rotation.bsuid
+
+),
+
+with_identity_changes as (
+
+    select
+        with_names.*,
+        exists (
+            select 1
+            from identity_changes
+            where
+                identity_changes.portfolio_id = with_names.portfolio_id
+                and identity_changes.phone = with_names.phone
+                and identity_changes.evidence_at > with_names.last_named_at
+                and identity_changes.evidence_at <= with_names.paired_at
+        ) as is_identity_changed
+    from with_names
+
+),
+
+judged as (
+
+    select
+        *,
+        coalesce(
+            last_inbound_at
+            >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day,
+            false
+        ) as is_within_silence,
+        coalesce(segment_name = bsuid_name, false) as is_same_name
+    from with_identity_changes
+
+),
+
+final as (
+
+    select
+        portfolio_id,
+        phone,
+        segment_node_id,
+        {{ bsuid_node('bsuid') }} as bsuid_node_id,
+        bsuid,
+        paired_at,
+        evidence_event_id,
+        if(opened_by = 'contact_request', 'R8', 'R5') as link_rule,
+        date_diff('day', last_inbound_at, paired_at) as silence_days,
+        segment_name,
+        bsuid_name,
+        case
+            when is_by_rotation then 'came_by_rotation'
+            when is_identity_changed and not is_same_name then 'identity_changed'
+            when is_within_silence or is_same_name then 'adopted'
+            else 'silent_and_renamed'
+        end as decision
+    from judged
+
+)
+
+select * from final

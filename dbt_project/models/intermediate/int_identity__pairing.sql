@@ -1,0 +1,56 @@
+-- R3: a BSUID and a phone shown together; openers can open a claim, the rest only confirm one.
+with
+
+observations as (
+
+    select * from {{ ref('int_identity__observation') }}
+
+),
+
+attested as (
+
+    select * from {{ ref('int_identity__attested_phone') }}
+
+),
+
+pairings as (
+
+    select
+        observations.portfolio_id,
+        observations.phone,
+        observations.bsuid,
+        observations.event_id,
+        observations.observation_kind,
+        observations.tier,
+        observations.received_at,
+        observations.evidence_at,
+        observations.seen_at,
+        observations.is_status
+    from observations
+    left join attested
+        on observations.portfolio_id = attested.portfolio_id
+        and observations.event_id = attested.event_id
+        and observations.bsuid = attested.bsuid
+        and observations.phone = attested.phone
+        and observations.observation_kind = 'contact_request'
+    where
+        observations.bsuid is not null
+        and observations.phone is not null
+        and not coalesce(attested.is_void, false)
+
+),
+
+final as (
+
+    select
+        *,
+        not is_status
+        or row_number() over (
+            partition by portfolio_id, phone, bsuid
+            order by {{ observation_order() }}
+        ) = 1 as is_opener
+    from pairings
+
+)
+
+select * from final

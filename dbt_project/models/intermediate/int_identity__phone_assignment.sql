@@ -1,0 +1,85 @@
+-- Whose is a sighting of a phone alone: its holder's, its segment's, or nobody's we can name.
+with
+
+phone_only as (
+
+    select * from {{ ref('int_identity__phone_only') }}
+
+),
+
+segments as (
+
+    select * from {{ ref('int_identity__phone_segment') }}
+
+),
+
+claims as (
+
+    select * from {{ ref('int_identity__claim') }}
+
+),
+
+reached_phones as (
+
+    select portfolio_id, phone from segments
+    union
+    select portfolio_id, phone from claims
+
+),
+
+-- Failed statuses before a segment's first real sighting still belong to that stretch.
+placed as (
+
+    select
+        phone_only.*,
+        segments.node_id as segment_node_id
+    from phone_only
+    asof left join (
+        select
+            * exclude (segment_from),
+            coalesce(segment_from, gap_from) as segment_from
+        from segments
+    ) as segments
+        on phone_only.portfolio_id = segments.portfolio_id
+        and phone_only.phone = segments.phone
+        and phone_only.gap_from = segments.gap_from
+        and phone_only.evidence_at >= segments.segment_from
+
+),
+
+final as (
+
+    select
+        placed.portfolio_id,
+        placed.phone,
+        placed.shown_phone,
+        placed.event_id,
+        placed.message_id,
+        placed.observation_kind,
+        placed.received_at,
+        placed.evidence_at,
+        placed.seen_at,
+        placed.direction,
+        placed.is_contact,
+        placed.profile_name,
+        case placed.holding
+            when 'held' then {{ bsuid_node('placed.last_holder') }}
+            when 'unheld' then placed.segment_node_id
+        end as node_id,
+        case
+            when placed.holding = 'held' then 'bsuid'
+            when placed.holding = 'unheld' and placed.segment_node_id is not null then 'phone'
+        end as node_kind,
+        case
+            when placed.holding = 'uncertain' then 'holder_uncertain'
+            when placed.holding = 'unheld' and placed.segment_node_id is null
+                then if(reached_phones.phone is null, 'never_reached', 'holder_uncertain')
+        end as unassigned_reason
+    from placed
+    left join reached_phones
+        on placed.portfolio_id = reached_phones.portfolio_id
+        and placed.phone = reached_phones.phone
+
+)
+
+select * from final

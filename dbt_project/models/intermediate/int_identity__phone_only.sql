@@ -1,0 +1,115 @@
+-- Section 6: sightings of a phone without a BSUID, placed between the claims and cuts on it.
+with
+
+observations as (
+
+    select * from {{ ref('int_identity__observation') }}
+
+),
+
+claims as (
+
+    select * from {{ ref('int_identity__claim') }}
+
+),
+
+cuts as (
+
+    select * from {{ ref('int_identity__phone_cut') }}
+
+),
+
+aliases as (
+
+    select * from {{ ref('int_identity__phone_alias') }}
+
+),
+
+phone_only as (
+
+    select
+        observations.portfolio_id,
+        coalesce(aliases.known_phone, observations.phone) as phone,
+        observations.phone as shown_phone,
+        observations.event_id,
+        observations.message_id,
+        observations.observation_kind,
+        observations.received_at,
+        observations.occurred_at,
+        observations.evidence_at,
+        observations.seen_at,
+        observations.direction,
+        -- an address book entry or a failed send is no contact: it makes no customer
+        not observations.is_failed and observations.observation_kind <> 'state_sync' as is_contact,
+        observations.profile_name,
+        observations.direction = 'inbound'
+        and observations.observation_kind <> 'history' as is_live_inbound,
+        {{ normalised_name('observations.profile_name') }} as name
+    from observations
+    left join aliases
+        on observations.portfolio_id = aliases.portfolio_id
+        and observations.phone = aliases.phone
+    where observations.bsuid is null and observations.phone is not null
+
+),
+
+holders as (
+
+    select
+        *,
+        lead(bsuid) over on_phone as next_holder,
+        lead(valid_from) over on_phone as next_held_from
+    from claims
+    where valid_to > valid_from
+    window on_phone as (partition by portfolio_id, phone order by valid_from)
+
+),
+
+placed as (
+
+    select
+        phone_only.*,
+        holders.bsuid as last_holder,
+        holders.valid_from as last_held_from,
+        cuts.cut_at as last_cut_at,
+        coalesce(phone_only.evidence_at < holders.valid_to, false) as is_held,
+        -- between the last sighting of one holder and the first of the next, nobody knows
+        coalesce(
+            phone_only.evidence_at > holders.last_paired_at
+            and holders.next_holder <> holders.bsuid
+            and holders.close_reason in ('other_bsuid', 'other_phone')
+            and (cuts.cut_at is null or cuts.cut_at <= holders.valid_from),
+            false
+        ) as is_holder_uncertain
+    from phone_only
+    asof left join holders
+        on phone_only.portfolio_id = holders.portfolio_id
+        and phone_only.phone = holders.phone
+        and phone_only.evidence_at >= holders.valid_from
+    asof left join cuts
+        on phone_only.portfolio_id = cuts.portfolio_id
+        and phone_only.phone = cuts.phone
+        and phone_only.evidence_at >= cuts.cut_at
+
+),
+
+final as (
+
+    select
+        * exclude (is_held, is_holder_uncertain),
+        case
+            when is_holder_uncertain then 'uncertain'
+            when is_held then 'held'
+            else 'unheld'
+        end as holding,
+        -- a gap is what lies between two claims or cuts: no segment reaches over either
+        coalesce(last_held_from, timestamp '0001-01-01') as gap_after_claim,
+        greatest(
+            coalesce(last_held_from, timestamp '0001-01-01'),
+            coalesce(last_cut_at, timestamp '0001-01-01')
+        ) as gap_from
+    from placed
+
+)
+
+select * from final

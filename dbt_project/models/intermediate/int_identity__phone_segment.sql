@@ -1,0 +1,156 @@
+-- Nodes (b): stretches of phone-only history that no BSUID holds.
+with
+
+phone_only as (
+
+    select * from {{ ref('int_identity__phone_only') }} where holding = 'unheld'
+
+),
+
+claims as (
+
+    select * from {{ ref('int_identity__claim') }} where valid_to > valid_from
+
+),
+
+cuts as (
+
+    select * from {{ ref('int_identity__phone_cut') }}
+
+),
+
+live_inbound as (
+
+    select
+        *,
+        coalesce(
+            evidence_at > lag(evidence_at) over in_gap
+            + interval ({{ var('backfill_max_silence_days') }}) day,
+            false
+        ) as is_after_silence
+    from phone_only
+    where is_live_inbound
+    window in_gap as (
+        partition by portfolio_id, phone, gap_from order by {{ observation_order() }}
+    )
+
+),
+
+numbered as (
+
+    select
+        *,
+        count(*) filter (where is_after_silence) over (
+            partition by portfolio_id, phone, gap_from order by {{ observation_order() }}
+        ) as run_number
+    from live_inbound
+
+),
+
+runs as (
+
+    select
+        portfolio_id,
+        phone,
+        gap_from,
+        run_number,
+        min(evidence_at) as run_from,
+        arg_min(name, (evidence_at, received_at, event_id, observation_kind))
+            filter (where name is not null) as first_name,
+        arg_max(name, (evidence_at, received_at, event_id, observation_kind))
+            filter (where name is not null) as last_name
+    from numbered
+    group by all
+
+),
+
+-- Silence splits unless the same name stands on both sides of it.
+boundaries as (
+
+    select
+        portfolio_id,
+        phone,
+        gap_from,
+        run_from as segment_from
+    from runs
+    window in_gap as (partition by portfolio_id, phone, gap_from order by run_number)
+    qualify
+        row_number() over in_gap > 1
+        and not coalesce(lag(last_name) over in_gap = first_name, false)
+
+),
+
+segmented as (
+
+    select
+        phone_only.*,
+        greatest(phone_only.gap_from, boundaries.segment_from) as segment_from
+    from phone_only
+    asof left join boundaries
+        on phone_only.portfolio_id = boundaries.portfolio_id
+        and phone_only.phone = boundaries.phone
+        and phone_only.gap_from = boundaries.gap_from
+        and phone_only.evidence_at >= boundaries.segment_from
+
+),
+
+-- A phone that was only ever seen in failed statuses never made a customer.
+segments as (
+
+    select
+        portfolio_id,
+        phone,
+        gap_from,
+        gap_after_claim,
+        segment_from,
+        min(evidence_at) filter (where is_contact) as opened_at,
+        max(evidence_at) filter (where is_contact) as last_evidence_at,
+        min(seen_at) filter (where is_contact) as first_seen_at,
+        max(seen_at) filter (where is_contact) as last_seen_at,
+        max(occurred_at) filter (where direction = 'inbound') as last_inbound_at,
+        arg_max(name, (evidence_at, received_at, event_id, observation_kind))
+            filter (where direction = 'inbound' and name is not null) as last_name,
+        max(evidence_at) filter (where direction = 'inbound' and name is not null)
+            as last_named_at,
+        arg_min(event_id, (evidence_at, received_at, event_id, observation_kind))
+            filter (where is_contact) as evidence_event_id,
+        count(*) filter (where is_contact) as observation_count
+    from segmented
+    group by all
+
+),
+
+numbered_segments as (
+
+    select
+        *,
+        {{ phone_node('phone', 'opened_at') }} as node_id,
+        lead(segment_from) over (
+            partition by portfolio_id, phone, gap_from order by segment_from nulls first
+        ) as next_segment_from
+    from segments
+    where opened_at is not null
+
+),
+
+final as (
+
+    select
+        numbered_segments.*,
+        coalesce(
+            least(numbered_segments.next_segment_from, claims.valid_from, cuts.cut_at),
+            {{ end_of_time() }}
+        ) as valid_to
+    from numbered_segments
+    asof left join claims
+        on numbered_segments.portfolio_id = claims.portfolio_id
+        and numbered_segments.phone = claims.phone
+        and numbered_segments.last_evidence_at < claims.valid_from
+    asof left join cuts
+        on numbered_segments.portfolio_id = cuts.portfolio_id
+        and numbered_segments.phone = cuts.phone
+        and numbered_segments.last_evidence_at < cuts.cut_at
+
+)
+
+select * from final

@@ -1,0 +1,178 @@
+-- R2: the edges between nodes that rotations and number changes are evidence for.
+with
+
+changes as (
+
+    select * from {{ ref('int_identity__change') }}
+
+),
+
+claims as (
+
+    select * from {{ ref('int_identity__claim') }}
+
+),
+
+segments as (
+
+    select * from {{ ref('int_identity__phone_segment') }}
+
+),
+
+-- Who was on a phone, and from when: a holder or a stretch of phone-only history.
+stays as (
+
+    select
+        portfolio_id,
+        phone,
+        {{ bsuid_node('bsuid') }} as node_id,
+        valid_from as stays_from,
+        valid_to as stays_to
+    from claims
+    where valid_to > valid_from
+    union all
+    select
+        portfolio_id,
+        phone,
+        node_id,
+        opened_at as stays_from,
+        {{ end_of_time() }} as stays_to
+    from segments
+
+),
+
+old_sides as (
+
+    select
+        changes.*,
+        case when stays.stays_to >= changes.changed_at then stays.node_id end as old_phone_node_id
+    from changes
+    asof left join stays
+        on changes.portfolio_id = stays.portfolio_id
+        and changes.old_phone = stays.phone
+        and changes.changed_at > stays.stays_from
+
+),
+
+-- The new phone may be seen only later: the change waits for its first node.
+both_sides as (
+
+    select
+        old_sides.*,
+        stays.node_id as new_phone_node_id
+    from old_sides
+    asof left join stays
+        on old_sides.portfolio_id = stays.portfolio_id
+        and old_sides.new_phone = stays.phone
+        and old_sides.changed_at <= stays.stays_from
+
+),
+
+typed_edges as (
+
+    select
+        portfolio_id,
+        {{ bsuid_node('old_bsuid') }} as left_node_id,
+        {{ bsuid_node('new_bsuid') }} as right_node_id,
+        strength,
+        event_id,
+        changed_at
+    from both_sides
+    where old_bsuid is not null and new_bsuid is not null
+
+),
+
+phone_edges as (
+
+    select
+        portfolio_id,
+        coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id) as left_node_id,
+        coalesce({{ bsuid_node('new_bsuid') }}, new_phone_node_id) as right_node_id,
+        2 as strength,
+        event_id,
+        changed_at
+    from both_sides
+    where old_bsuid is null or new_bsuid is null
+
+),
+
+body_text_edges as (
+
+    select
+        portfolio_id,
+        {{ bsuid_node('body_old_bsuid') }} as left_node_id,
+        {{ bsuid_node('new_bsuid') }} as right_node_id,
+        1 as strength,
+        event_id,
+        changed_at
+    from both_sides
+    where old_bsuid is null and body_old_bsuid is not null and new_bsuid is not null
+
+),
+
+candidates as (
+
+    select * from typed_edges
+    union all by name
+    select * from phone_edges
+    union all by name
+    select * from body_text_edges
+
+),
+
+edges as (
+
+    select
+        portfolio_id,
+        left_node_id,
+        right_node_id,
+        max(strength) as strength,
+        arg_min(event_id, (-strength, changed_at, event_id)) as evidence_event_id,
+        min(changed_at) as linked_at
+    from candidates
+    where
+        left_node_id is not null
+        and right_node_id is not null
+        and left_node_id <> right_node_id
+    group by portfolio_id, left_node_id, right_node_id
+
+),
+
+-- At equal strength the edges of a fork or a join are all dropped; the strictly strongest stays.
+ranked as (
+
+    select
+        *,
+        rank() over leaving as rank_leaving,
+        count(*) over (partition by portfolio_id, left_node_id, strength) as equals_leaving,
+        rank() over entering as rank_entering,
+        count(*) over (partition by portfolio_id, right_node_id, strength) as equals_entering
+    from edges
+    window
+        leaving as (partition by portfolio_id, left_node_id order by strength desc),
+        entering as (partition by portfolio_id, right_node_id order by strength desc)
+
+),
+
+final as (
+
+    select
+        portfolio_id,
+        left_node_id,
+        right_node_id,
+        case strength when 4 then 'typed' when 3 then 'user_id_update' when 2 then 'phone' else 'body_text' end as strength,
+        if(strength >= 3, 1, 4) as evidence_tier,
+        evidence_event_id,
+        linked_at,
+        case
+            when rank_leaving = 1 and rank_entering = 1
+                and equals_leaving = 1 and equals_entering = 1 then 'kept'
+            when (rank_leaving = 1 and equals_leaving > 1)
+                or (rank_entering = 1 and equals_entering > 1) then 'ambiguous'
+            else 'outranked'
+        end as decision
+    from ranked
+
+)
+
+select * from final

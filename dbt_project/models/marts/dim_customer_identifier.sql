@@ -1,0 +1,30 @@
+-- Every identifier a customer held, and when.
+with
+
+identifiers as (
+
+    select * from {{ ref('int_customer__identifier') }}
+
+),
+
+final as (
+
+    select
+        customer_key,
+        portfolio_id,
+        identifier_type,
+        identifier_value,
+        valid_from,
+        valid_to,
+        valid_to is null as is_current,
+        first_seen_at,
+        last_seen_at,
+        evidence_tier,
+        link_rule,
+        evidence_event_id,
+        observation_count
+    from identifiers
+
+)
+
+select * from final

@@ -1,0 +1,35 @@
+-- The identity graph, and the answer to "why is this one customer".
+with
+
+links as (
+
+    select * from {{ ref('int_identity__link') }}
+
+),
+
+customer_nodes as (
+
+    select * from {{ ref('int_identity__customer_node') }}
+
+),
+
+final as (
+
+    select
+        customer_nodes.customer_key,
+        links.portfolio_id,
+        links.left_node_id,
+        links.right_node_id,
+        links.link_rule,
+        links.link_detail,
+        links.evidence_tier,
+        links.evidence_event_id,
+        links.linked_at
+    from links
+    inner join customer_nodes
+        on links.portfolio_id = customer_nodes.portfolio_id
+        and links.left_node_id = customer_nodes.node_id
+
+)
+
+select * from final
