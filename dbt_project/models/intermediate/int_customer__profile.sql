@@ -41,9 +41,9 @@ node_profiles as (
             filter (where profile_name is not null) as profile_name,
         max(seen_at) filter (where profile_name is not null) as named_at,
         arg_max(phone is not null, (evidence_at, received_at, event_id))
-            filter (where direction = 'inbound' and observation_kind <> 'history')
+            filter (where direction = 'inbound' and observation_kind in ('message', 'call', 'preference'))
             as is_newest_inbound_with_phone,
-        max(evidence_at) filter (where direction = 'inbound' and observation_kind <> 'history')
+        max(evidence_at) filter (where direction = 'inbound' and observation_kind in ('message', 'call', 'preference'))
             as newest_inbound_at,
         min(seen_at) as first_seen_at,
         max(seen_at) as last_seen_at

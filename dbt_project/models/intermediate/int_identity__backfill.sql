@@ -21,7 +21,7 @@ cuts as (
 
 changes as (
 
-    select * from {{ ref('int_identity__change') }}
+    select * from {{ ref('int_identity__change_side') }}
 
 ),
 
@@ -34,6 +34,12 @@ successions as (
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
+
+),
+
+pairings as (
+
+    select * from {{ ref('int_identity__pairing') }}
 
 ),
 
@@ -72,13 +78,14 @@ ended_segments as (
         openings.portfolio_id,
         openings.phone,
         openings.bsuid,
+        {{ bsuid_node('openings.bsuid') }} as bsuid_node_id,
         openings.valid_from as paired_at,
         openings.evidence_event_id,
         openings.opened_by,
         last_segments.node_id as segment_node_id,
         last_segments.last_inbound_at,
         last_segments.last_name,
-        last_segments.last_named_at
+        coalesce(last_segments.last_named_at, last_segments.opened_at) as last_named_at
     from openings
     inner join last_segments
         on openings.portfolio_id = last_segments.portfolio_id
@@ -129,43 +136,14 @@ ancestry as (
         select distinct
             portfolio_id,
             paired_at,
-            {{ bsuid_node('bsuid') }} as node_id,
-            {{ bsuid_node('bsuid') }} as ancestor_id,
+            unnest([segment_node_id, {{ bsuid_node('bsuid') }}]) as node_id,
+            unnest([segment_node_id, {{ bsuid_node('bsuid') }}]) as ancestor_id,
             0 as distance
         from ended_segments
         union
         select
             reached.portfolio_id,
             reached.paired_at,
-            reached.node_id,
-            successions.left_node_id as ancestor_id,
-            reached.distance + 1 as distance
-        from reached
-        inner join successions
-            on reached.portfolio_id = successions.portfolio_id
-            and reached.ancestor_id = successions.right_node_id
-        where reached.distance < 100
-
-    )
-
-    select * from reached
-
-),
-
-segment_ancestry as (
-
-    with recursive reached as (
-
-        select distinct
-            portfolio_id,
-            segment_node_id as node_id,
-            segment_node_id as ancestor_id,
-            0 as distance
-        from ended_segments
-        where last_name is null
-        union
-        select
-            reached.portfolio_id,
             reached.node_id,
             successions.left_node_id as ancestor_id,
             reached.distance + 1 as distance
@@ -223,50 +201,44 @@ first_names as (
 
 ),
 
--- Names of segments and of BSUIDs, whichever kind of node an unnamed segment succeeded.
-segment_names as (
+-- Whoever came by a change from another phone: what lies before them here is somebody else's.
+arrivals as (
 
     select
-        segment_ancestry.portfolio_id,
-        segment_ancestry.node_id,
-        arg_min(coalesce(segments.last_name, latest.name), segment_ancestry.distance)
-            filter (where coalesce(segments.last_name, latest.name) is not null) as name
-    from segment_ancestry
-    left join segments
-        on segment_ancestry.portfolio_id = segments.portfolio_id
-        and segment_ancestry.ancestor_id = segments.node_id
-    left join (
-        select
-            portfolio_id,
-            {{ bsuid_node('bsuid') }} as node_id,
-            arg_max(name, (evidence_at, name)) as name
-        from latest_names
-        group by all
-    ) as latest
-        on segment_ancestry.portfolio_id = latest.portfolio_id
-        and segment_ancestry.ancestor_id = latest.node_id
-    group by all
+        *,
+        {{ bsuid_node('new_bsuid') }} as arrived_node_id
+    from changes
+    where new_bsuid is not null
+    union all
+    select
+        *,
+        new_phone_node_id as arrived_node_id
+    from changes
+    where new_bsuid is null and new_phone_node_id is not null
 
 ),
 
--- Whoever came by rotation was on another phone before: what lies here is somebody else's.
 came_by_rotation as (
 
     select distinct
         ended_segments.portfolio_id,
-        ended_segments.segment_node_id,
-        ended_segments.bsuid
+        ended_segments.segment_node_id
     from ended_segments
-    inner join changes
-        on ended_segments.portfolio_id = changes.portfolio_id
-        and ended_segments.bsuid = changes.new_bsuid
-    left join claims
-        on changes.portfolio_id = claims.portfolio_id
-        and coalesce(changes.old_bsuid, changes.body_old_bsuid) = claims.bsuid
-        and ended_segments.phone = claims.phone
-    where
-        claims.bsuid is null
-        and ended_segments.phone is distinct from changes.old_phone
+    inner join arrivals
+        on ended_segments.portfolio_id = arrivals.portfolio_id
+        and ended_segments.bsuid_node_id = arrivals.arrived_node_id
+        and coalesce(arrivals.old_bsuid, arrivals.body_old_bsuid) is distinct from ended_segments.bsuid
+        and arrivals.old_phone is distinct from ended_segments.phone
+    left join pairings
+        on ended_segments.portfolio_id = pairings.portfolio_id
+        and ended_segments.phone = pairings.phone
+        and ended_segments.paired_at >= pairings.evidence_at
+        and {{ bsuid_node('pairings.bsuid') }} in (
+            {{ bsuid_node('arrivals.old_bsuid') }},
+            {{ bsuid_node('arrivals.body_old_bsuid') }},
+            arrivals.old_phone_node_id
+        )
+    where pairings.bsuid is null
 
 ),
 
@@ -274,24 +246,24 @@ with_names as (
 
     select
         ended_segments.*,
-        coalesce(ended_segments.last_name, segment_names.name) as segment_name,
-        coalesce(names_at_pairing.name, first_names.name) as bsuid_name,
-        came_by_rotation.bsuid is not null as is_by_rotation
+        segment_names.name as segment_name,
+        coalesce(bsuid_names.name, first_names.name) as bsuid_name,
+        came_by_rotation.segment_node_id is not null as is_by_rotation
     from ended_segments
-    left join segment_names
+    left join names_at_pairing as segment_names
         on ended_segments.portfolio_id = segment_names.portfolio_id
         and ended_segments.segment_node_id = segment_names.node_id
-    left join names_at_pairing
-        on ended_segments.portfolio_id = names_at_pairing.portfolio_id
-        and ended_segments.paired_at = names_at_pairing.paired_at
-        and {{ bsuid_node('ended_segments.bsuid') }} = names_at_pairing.node_id
+        and ended_segments.paired_at = segment_names.paired_at
+    left join names_at_pairing as bsuid_names
+        on ended_segments.portfolio_id = bsuid_names.portfolio_id
+        and ended_segments.bsuid_node_id = bsuid_names.node_id
+        and ended_segments.paired_at = bsuid_names.paired_at
     left join first_names
         on ended_segments.portfolio_id = first_names.portfolio_id
-        and {{ bsuid_node('ended_segments.bsuid') }} = first_names.node_id
+        and ended_segments.bsuid_node_id = first_names.node_id
     left join came_by_rotation
         on ended_segments.portfolio_id = came_by_rotation.portfolio_id
         and ended_segments.segment_node_id = came_by_rotation.segment_node_id
-        and ended_segments.bsuid = came_by_rotation.bsuid
 
 ),
 
@@ -332,7 +304,7 @@ final as (
         portfolio_id,
         phone,
         segment_node_id,
-        {{ bsuid_node('bsuid') }} as bsuid_node_id,
+        bsuid_node_id,
         bsuid,
         paired_at,
         evidence_event_id,

@@ -19,6 +19,19 @@ changes as (
 
 ),
 
+change_copies as (
+
+    select * from {{ ref('int_identity__change_copy') }}
+
+),
+
+system_messages as (
+
+    select * from {{ ref('stg_whatsapp__system_message') }}
+    where system_type = 'customer_identity_changed'
+
+),
+
 shared_contacts as (
 
     select * from {{ ref('stg_whatsapp__shared_contact') }}
@@ -87,8 +100,8 @@ message_sightings as (
         'message' as observation_kind,
         'inbound' as direction,
         1 as tier,
-        {{ bsuid_of(['from_user_id', 'contact_user_id', 'from_id', 'contact_wa_id']) }} as bsuid,
-        {{ phone_of(['contact_wa_id', 'from_id', 'contact_user_id', 'from_user_id']) }} as phone,
+        {{ bsuid_of(['from_user_id', 'from_id', 'contact_user_id', 'contact_wa_id']) }} as bsuid,
+        {{ phone_of(['from_id', 'contact_wa_id', 'from_user_id', 'contact_user_id']) }} as phone,
         {{ parent_bsuid_of(['from_parent_user_id', 'contact_parent_user_id', 'from_user_id', 'contact_user_id']) }} as parent_bsuid,
         {{ malformed_of(['from_user_id', 'contact_user_id', 'from_id', 'contact_wa_id']) }} as malformed_value,
         contact_username as username,
@@ -112,13 +125,13 @@ status_sightings as (
         1 as tier,
         case
             when is_group
-                then {{ bsuid_of(['recipient_participant_user_id', 'contact_user_id', 'recipient_participant_id']) }}
-            else {{ bsuid_of(['recipient_user_id', 'contact_user_id', 'recipient_id', 'contact_wa_id']) }}
+                then {{ bsuid_of(['recipient_participant_user_id', 'recipient_participant_id', 'contact_user_id']) }}
+            else {{ bsuid_of(['recipient_user_id', 'recipient_id', 'contact_user_id', 'contact_wa_id']) }}
         end as bsuid,
         case
             when is_group
-                then {{ phone_of(['contact_wa_id', 'recipient_participant_id']) }}
-            else {{ phone_of(['contact_wa_id', 'recipient_id', 'contact_user_id', 'recipient_user_id']) }}
+                then {{ phone_of(['recipient_participant_id', 'contact_wa_id']) }}
+            else {{ phone_of(['recipient_id', 'contact_wa_id', 'recipient_user_id', 'contact_user_id']) }}
         end as phone,
         {{ parent_bsuid_of(['recipient_parent_user_id', 'recipient_participant_parent_user_id', 'contact_parent_user_id', 'recipient_user_id']) }} as parent_bsuid,
         {{ malformed_of(['recipient_user_id', 'recipient_participant_user_id', 'contact_user_id', 'contact_wa_id']) }} as malformed_value,
@@ -138,7 +151,7 @@ shared_sightings as (
         'contact_request' as observation_kind,
         'none' as direction,
         2 as tier,
-        {{ bsuid_of(['from_user_id', 'contact_user_id', 'from_id', 'contact_wa_id']) }} as bsuid,
+        {{ bsuid_of(['from_user_id', 'from_id', 'contact_user_id', 'contact_wa_id']) }} as bsuid,
         {{ phone_of(['phone_wa_id']) }} as phone,
         null as parent_bsuid,
         null as username,
@@ -159,7 +172,7 @@ preference_sightings as (
         'inbound' as direction,
         1 as tier,
         {{ bsuid_of(['user_id', 'contact_user_id', 'wa_id', 'contact_wa_id']) }} as bsuid,
-        {{ phone_of(['contact_wa_id', 'wa_id']) }} as phone,
+        {{ phone_of(['wa_id', 'contact_wa_id']) }} as phone,
         {{ parent_bsuid_of(['parent_user_id', 'contact_parent_user_id']) }} as parent_bsuid,
         contact_username as username,
         contact_profile_name as profile_name,
@@ -178,7 +191,7 @@ echo_sightings as (
         'outbound' as direction,
         1 as tier,
         {{ bsuid_of(['to_user_id', 'contact_user_id', 'to_id', 'contact_wa_id']) }} as bsuid,
-        {{ phone_of(['contact_wa_id', 'to_id']) }} as phone,
+        {{ phone_of(['to_id', 'contact_wa_id']) }} as phone,
         {{ parent_bsuid_of(['to_parent_user_id', 'contact_parent_user_id']) }} as parent_bsuid,
         {{ malformed_of(['to_user_id', 'contact_user_id', 'to_id']) }} as malformed_value,
         contact_username as username,
@@ -237,16 +250,16 @@ call_sightings as (
         waba_id, phone_number_id, event_id, null as message_id, source_field,
         received_at, occurred_at, evidence_at, evidence_at as seen_at,
         'call' as observation_kind,
-        if(direction = 'BUSINESS_INITIATED', 'outbound', 'inbound') as direction,
+        if(is_user_call, 'inbound', 'outbound') as direction,
         1 as tier,
         case
-            when direction = 'BUSINESS_INITIATED'
+            when not is_user_call
                 then {{ bsuid_of(['to_user_id', 'contact_user_id', 'to_id', 'contact_wa_id']) }}
-            else {{ bsuid_of(['from_user_id', 'contact_user_id', 'from_id', 'contact_wa_id']) }}
+            else {{ bsuid_of(['from_user_id', 'from_id', 'contact_user_id', 'contact_wa_id']) }}
         end as bsuid,
         case
-            when direction = 'BUSINESS_INITIATED' then {{ phone_of(['contact_wa_id', 'to_id']) }}
-            else {{ phone_of(['contact_wa_id', 'from_id']) }}
+            when not is_user_call then {{ phone_of(['to_id', 'contact_wa_id']) }}
+            else {{ phone_of(['from_id', 'contact_wa_id']) }}
         end as phone,
         {{ parent_bsuid_of(['from_parent_user_id', 'to_parent_user_id', 'contact_parent_user_id']) }} as parent_bsuid,
         {{ malformed_of(['from_user_id', 'to_user_id', 'from_id', 'to_id']) }} as malformed_value,
@@ -254,7 +267,12 @@ call_sightings as (
         contact_profile_name as profile_name,
         false as has_contact,
         false as is_failed
-    from calls
+    from (
+        select
+            *,
+            direction = 'USER_INITIATED' or from_user_id is not null as is_user_call
+        from calls
+    )
 
 ),
 
@@ -268,8 +286,8 @@ call_status_sightings as (
         'call_status' as observation_kind,
         'outbound' as direction,
         1 as tier,
-        {{ bsuid_of(['recipient_user_id', 'contact_user_id', 'recipient_id', 'contact_wa_id']) }} as bsuid,
-        {{ phone_of(['contact_wa_id', 'recipient_id']) }} as phone,
+        {{ bsuid_of(['recipient_user_id', 'recipient_id', 'contact_user_id', 'contact_wa_id']) }} as bsuid,
+        {{ phone_of(['recipient_id', 'contact_wa_id']) }} as phone,
         {{ parent_bsuid_of(['recipient_parent_user_id', 'contact_parent_user_id']) }} as parent_bsuid,
         contact_username as username,
         contact_profile_name as profile_name,
@@ -286,7 +304,7 @@ participant_sightings as (
         waba_id, phone_number_id, event_id, null as message_id, source_field,
         received_at, occurred_at, evidence_at, evidence_at as seen_at,
         'group_participant' as observation_kind,
-        'inbound' as direction,
+        if(participant_event = 'group_participants_remove', 'none', 'inbound') as direction,
         1 as tier,
         {{ bsuid_of(['user_id', 'wa_id']) }} as bsuid,
         {{ phone_of(['wa_id']) }} as phone,
@@ -296,6 +314,26 @@ participant_sightings as (
         false as has_contact,
         false as is_failed
     from participants
+
+),
+
+-- A changed key still shows who is on the phone, without an act of theirs.
+identity_sightings as (
+
+    select
+        waba_id, phone_number_id, event_id, null as message_id, source_field,
+        received_at, occurred_at, evidence_at, evidence_at as seen_at,
+        'identity_changed' as observation_kind,
+        'none' as direction,
+        1 as tier,
+        {{ bsuid_of(['user_id', 'from_id']) }} as bsuid,
+        {{ phone_of(['from_id', 'customer', 'wa_id']) }} as phone,
+        {{ parent_bsuid_of(['parent_user_id']) }} as parent_bsuid,
+        null as username,
+        null as profile_name,
+        false as has_contact,
+        false as is_failed
+    from system_messages
 
 ),
 
@@ -320,6 +358,8 @@ unioned as (
     select * from call_status_sightings
     union all by name
     select * from participant_sightings
+    union all by name
+    select * from identity_sightings
 
 ),
 
@@ -333,40 +373,65 @@ in_portfolio as (
 
 ),
 
--- R2: a change shows the old pair just before it and the new pair at it.
-old_side_sightings as (
+-- R2: every copy of a change shows the BSUIDs it names.
+named_sightings as (
+
+    select
+        portfolio_id, waba_id, phone_number_id, event_id, received_at,
+        evidence_at as occurred_at, evidence_at, evidence_at as seen_at,
+        'change_from' as observation_kind,
+        'inbound' as direction,
+        1 as tier,
+        coalesce(old_bsuid, body_old_bsuid) as bsuid,
+        old_parent_bsuid as parent_bsuid,
+        null as username,
+        null as profile_name
+    from change_copies
+    where coalesce(old_bsuid, body_old_bsuid) is not null
+    union all
+    select
+        portfolio_id, waba_id, phone_number_id, event_id, received_at,
+        evidence_at as occurred_at, evidence_at, evidence_at as seen_at,
+        'change_to' as observation_kind,
+        'inbound' as direction,
+        1 as tier,
+        new_bsuid as bsuid,
+        new_parent_bsuid as parent_bsuid,
+        username,
+        profile_name
+    from change_copies
+    where new_bsuid is not null
+
+),
+
+-- The change itself pairs the old phone just before it and the new phone at it.
+paired_sightings as (
 
     select
         portfolio_id, event_id, received_at,
         changed_at as occurred_at,
         changed_at - interval 1 microsecond as evidence_at,
         changed_at - interval 1 microsecond as seen_at,
-        'change_from' as observation_kind,
-        'none' as direction,
+        'change_from_pair' as observation_kind,
+        'inbound' as direction,
         1 as tier,
-        coalesce(old_bsuid, body_old_bsuid) as bsuid,
-        case when old_bsuid is not null then old_phone end as phone,
-        old_parent_bsuid as parent_bsuid
+        old_bsuid as bsuid,
+        old_phone as phone
     from changes
-    where coalesce(old_bsuid, body_old_bsuid) is not null
-
-),
-
-new_side_sightings as (
-
+    where old_bsuid is not null and old_phone is not null
+    union all
     select
         portfolio_id, event_id, received_at,
         changed_at as occurred_at,
         changed_at as evidence_at,
         changed_at as seen_at,
-        'change_to' as observation_kind,
-        'none' as direction,
+        'change_to_pair' as observation_kind,
+        'inbound' as direction,
         1 as tier,
         new_bsuid as bsuid,
-        new_phone as phone,
-        new_parent_bsuid as parent_bsuid
+        new_phone as phone
     from changes
-    where new_bsuid is not null
+    where new_bsuid is not null and new_phone is not null
 
 ),
 
@@ -374,9 +439,9 @@ with_changes as (
 
     select * from in_portfolio
     union all by name
-    select * from old_side_sightings
+    select * from named_sightings
     union all by name
-    select * from new_side_sightings
+    select * from paired_sightings
 
 ),
 

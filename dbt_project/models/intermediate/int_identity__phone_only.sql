@@ -77,8 +77,7 @@ placed as (
         coalesce(
             phone_only.evidence_at > holders.last_paired_at
             and holders.next_holder <> holders.bsuid
-            and holders.close_reason in ('other_bsuid', 'other_phone')
-            and (cuts.cut_at is null or cuts.cut_at <= holders.valid_from),
+            and holders.close_reason in ('other_bsuid', 'other_phone'),
             false
         ) as is_holder_uncertain
     from phone_only

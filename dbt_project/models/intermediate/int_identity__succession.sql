@@ -1,70 +1,9 @@
 -- R2: the edges between nodes that rotations and number changes are evidence for.
 with
 
-changes as (
-
-    select * from {{ ref('int_identity__change') }}
-
-),
-
-claims as (
-
-    select * from {{ ref('int_identity__claim') }}
-
-),
-
-segments as (
-
-    select * from {{ ref('int_identity__phone_segment') }}
-
-),
-
--- Who was on a phone, and from when: a holder or a stretch of phone-only history.
-stays as (
-
-    select
-        portfolio_id,
-        phone,
-        {{ bsuid_node('bsuid') }} as node_id,
-        valid_from as stays_from,
-        valid_to as stays_to
-    from claims
-    where valid_to > valid_from
-    union all
-    select
-        portfolio_id,
-        phone,
-        node_id,
-        opened_at as stays_from,
-        {{ end_of_time() }} as stays_to
-    from segments
-
-),
-
-old_sides as (
-
-    select
-        changes.*,
-        case when stays.stays_to >= changes.changed_at then stays.node_id end as old_phone_node_id
-    from changes
-    asof left join stays
-        on changes.portfolio_id = stays.portfolio_id
-        and changes.old_phone = stays.phone
-        and changes.changed_at > stays.stays_from
-
-),
-
--- The new phone may be seen only later: the change waits for its first node.
 both_sides as (
 
-    select
-        old_sides.*,
-        stays.node_id as new_phone_node_id
-    from old_sides
-    asof left join stays
-        on old_sides.portfolio_id = stays.portfolio_id
-        and old_sides.new_phone = stays.phone
-        and old_sides.changed_at <= stays.stays_from
+    select * from {{ ref('int_identity__change_side') }}
 
 ),
 

@@ -1,0 +1,145 @@
+"""Builds a warehouse from webhook records the way a run does, in process and without Dagster.
+
+The warehouse of a test is a real one: records are written as landing files, loaded by the loader and resolved by dbt.
+dbt's in-process runner saves the start-up of a subprocess per build; its manifest is parsed once per test session.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from orchestration.landing import load_landing_dir
+from orchestration.settings import Settings
+from orchestration.warehouse import open_warehouse
+
+ROOT = Path(__file__).parents[1]
+SEED_COLUMNS = {
+    "business_accounts": (
+        "waba_id,portfolio_id,business_name,default_country,"
+        "valid_from,valid_to,contact_book_from,contact_book_to"
+    ),
+    "identity_overrides": (
+        "portfolio_id,left_type,left_value,left_at,right_type,right_value,right_at,"
+        "decision,author,decided_at,reason,expires_at"
+    ),
+    "ignored_identifiers": "portfolio_id,identifier_type,identifier_value,reason",
+    "crm_contacts": "crm_contact_id,portfolio_id,phone,bsuid,username,name,phone_consent",
+}
+
+
+@cache
+def project() -> tuple[Path, Manifest]:
+    """A copy of the dbt project with seeds of its own beside it, and its manifest."""
+    folder = Path(tempfile.mkdtemp(prefix="dbt-project-"))
+    shutil.copytree(
+        ROOT / "dbt_project",
+        folder / "dbt_project",
+        ignore=shutil.ignore_patterns("target", "logs", ".seeds"),
+    )
+    write_seeds(folder / "seeds", {})
+    with mock.patch.dict(os.environ, {"WAREHOUSE_PATH": str(folder / "parse.duckdb")}):
+        result = dbtRunner().invoke(["parse", *folders(folder), "--quiet"])
+    if not result.success:
+        raise RuntimeError(f"dbt parse failed: {result.exception}")
+    return folder, result.result
+
+
+def folders(folder: Path) -> list[str]:
+    project_dir = str(folder / "dbt_project")
+    return ["--project-dir", project_dir, "--profiles-dir", project_dir]
+
+
+def write_seeds(folder: Path, seeds: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+    """Write every seed CSV; one that a test does not name has only its header."""
+    folder.mkdir(exist_ok=True)
+    for name, columns in SEED_COLUMNS.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns.split(","), restval="")
+            writer.writeheader()
+            writer.writerows(seeds.get(name, ()))
+
+
+class Build:
+    """A warehouse in `folder` that takes in records run by run.
+
+    `vars` are dbt vars; `seeds` maps a seed to its rows. `run` may be called again with more
+    records: it loads only these, as a second run of the pipeline would.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.landing = folder / "landing"
+        self.landing.mkdir(parents=True, exist_ok=True)
+        self.warehouse = folder / "warehouse.duckdb"
+        self.runs = 0
+
+    def run(
+        self,
+        records: Iterable[Mapping[str, object]],
+        seeds: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
+        variables: Mapping[str, object] | None = None,
+        full_refresh: bool = False,
+        select: str | None = None,
+    ) -> None:
+        self.runs += 1
+        path = self.landing / f"run-{self.runs:04}.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        settings = Settings(
+            landing_dir=self.landing,
+            warehouse_path=self.warehouse,
+            publish_dir=self.folder / "published",
+        )
+        with open_warehouse(settings) as connection:
+            load_landing_dir(connection, settings)
+        self.dbt(seeds or {}, variables or {}, full_refresh, select)
+
+    def dbt(
+        self,
+        seeds: Mapping[str, Sequence[Mapping[str, object]]],
+        variables: Mapping[str, object],
+        full_refresh: bool = False,
+        select: str | None = None,
+    ) -> None:
+        folder, manifest = project()
+        write_seeds(folder / "seeds", seeds)
+        command = ["run" if select is None else "build", *folders(folder), "--quiet"]
+        if variables:
+            # a var is part of the compiled SQL: the shared manifest does not know it
+            command += ["--vars", json.dumps(variables), "--no-partial-parse"]
+            manifest = None
+        if full_refresh:
+            command.append("--full-refresh")
+        if select:
+            command += ["--select", select]
+        with mock.patch.dict(os.environ, {"WAREHOUSE_PATH": str(self.warehouse)}):
+            runner = dbtRunner(manifest=manifest)
+            seeded = runner.invoke(["seed", *folders(folder), "--quiet", "--full-refresh"])
+            result = runner.invoke(command) if seeded.success else seeded
+            DuckDBConnectionManager.close_all_connections()
+        if not result.success:
+            raise AssertionError(f"dbt failed: {result.exception or failures(result)}")
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+
+def failures(result) -> str:
+    return "; ".join(
+        f"{node.node.name}: {node.message}"
+        for node in result.result or ()
+        if node.status in ("error", "fail")
+    )
