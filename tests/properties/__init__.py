@@ -1,1 +1,1 @@
-"""Generated histories, an independent oracle of the identity rules, and the properties they prove."""
+"""Generated histories, an independent oracle of the identity rules, and their properties."""

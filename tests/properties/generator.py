@@ -1,8 +1,8 @@
 """Hypothesis strategies for small, hostile histories of one portfolio, and ways to rearrange them.
 
-A case is a story of a few persons who write, rotate, swap and lose numbers, told by webhooks that come
-late, twice or not at all. ``place`` moves a case into a portfolio of its own, so that hundreds of them
-fit in one build while BSUIDs and phones stay the same across portfolios.
+A case is a story of a few persons who write, rotate, swap and lose numbers, told by webhooks that
+come late, twice or not at all. ``place`` moves a case into a portfolio of its own, so that hundreds
+of them fit in one build while BSUIDs and phones stay the same across portfolios.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ KINDS = (
     *("status",) * 3,
     *("rotate",) * 5,
     *("phone_move",) * 2,
-    *("contact_request",) * 2,
+    *("contact_request",) * 3,
     *("stranger",) * 2,
     "recycle",
     "rename",
@@ -96,6 +96,7 @@ class _Person:
     name: str | None
     username: str | None
     parent: str | None
+    hidden: bool = False
 
 
 @dataclass
@@ -135,6 +136,8 @@ class _Story:
         sight = self.pick(("both", "both", "bsuid", "bsuid", "phone"))
         if len(self.records) < self.phone_era:
             sight = "phone"
+        elif person.hidden and not self.chance(6):
+            sight = "bsuid"
         seen = {
             "bsuid": None if sight == "phone" else person.bsuid,
             "phone": None if sight == "bsuid" else person.phone,
@@ -253,7 +256,7 @@ def _tell(story: _Story, kind: str) -> None:
         ids = {"bsuid": story.pick(BSUIDS), "phone": story.pick(PHONES), "name": story.pick(NAMES)}
         records.append(wire.message(at, id=new_id, **ids, **where))
     elif kind == "contact_request":
-        phone = person.phone if story.chance(2) else story.pick(PHONES)
+        phone = story.pick(PHONES) if story.chance(3) else person.phone
         ids = {"bsuid": person.bsuid, "name": person.name, "username": person.username}
         early = story.chance(4)
         records.append(
@@ -341,6 +344,7 @@ def cases(draw: Callable[..., Any], min_events: int = 3, max_events: int = 25) -
             draw(st.sampled_from(NAMES)),
             draw(st.sampled_from(USERNAMES)),
             draw(st.sampled_from((None, None, *PARENTS))),
+            draw(st.booleans()),
         )
         for bsuid in BSUIDS[: draw(st.integers(1, len(BSUIDS)))]
     ]
@@ -356,7 +360,7 @@ def cases(draw: Callable[..., Any], min_events: int = 3, max_events: int = 25) -
     return Case(tuple(story.records), moved_at)
 
 
-# --- Placing ----------------------------------------------------------------------------------------
+# --- Placing ------------------------------------------------------------------------------------
 
 
 def place(case: Case, index: int) -> Placed:
@@ -423,7 +427,7 @@ def override_row(portfolio: str, left: tuple, right: tuple, decision: str) -> di
     }
 
 
-# --- Transformations that must change nothing -------------------------------------------------------
+# --- Transformations that must change nothing ---------------------------------------------------
 
 LISTS = (
     "messages",
@@ -488,7 +492,7 @@ def _single_values(value: Json) -> Iterator[Json]:
 
 
 def rebatch(records: Sequence[Record], rng: random.Random) -> list[Record]:
-    """Deliver what was received at one moment in other bodies: together, apart, merged in values."""
+    """Deliver what was received at one moment in other bodies: together, apart or merged."""
     moments: dict[str, list[Record]] = defaultdict(list)
     for single in explode(records):
         moments[single["received_at"]].append(single)

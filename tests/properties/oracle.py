@@ -1,8 +1,8 @@
 """The identity rules in plain Python: an oracle for the warehouse.
 
-Written from ``docs/identity-rules.md`` and the design, not from the SQL, and for reading: each rule is
-one function bearing its number, quadratic where that is simplest. ``resolve`` reads landing records
-and decides every portfolio on its own; only the enterprise groups (R9) look across portfolios.
+Written from ``docs/identity-rules.md`` and the design, not from the SQL, and for reading: each rule
+is one function bearing its number (or a few), quadratic where that is simplest. ``resolve`` reads
+landing records and decides every portfolio on its own; only the enterprise groups (R9) look across.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Resolution:
     ``links`` are ``(portfolio, left, right, rule)``, ``claims`` are
     ``(portfolio, wa_id, bsuid, from, to, close_reason)``, ``leases`` are
     ``(portfolio, username, bsuid, from, to)``, ``reviews`` are ``(portfolio, kind, identifiers)``.
-    ``message_customer`` gives each ``(portfolio, message id)`` a customer key or an unassigned reason.
+    ``message_customer`` gives each ``(portfolio, message id)`` a customer key or a reason for none.
     ``key_parts`` holds what each key is the hash of; ``enterprise`` the groups of R9.
     """
 
@@ -91,7 +91,7 @@ class Resolution:
         )
 
 
-# --- Events: reading and deduplication (sections 1 and 2) -------------------------------------------
+# --- Events: reading and deduplication (sections 1 and 2) ---------------------------------------
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def portfolio_of(waba: str, at: datetime, accounts: Sequence[Mapping[str, Any]])
     return f"waba:{waba}"
 
 
-# --- Observations (section 3) -----------------------------------------------------------------------
+# --- Observations (section 3) -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -362,9 +362,7 @@ def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, st
     elif event.kind == "history":
         ours = sender.phone is not None and (sender.phone == event.display or sender.phone in own)
         shown = receiver if ours or context.get("echo") else sender
-        thread = person(
-            context.get("user_id"), context.get("wa_id"), context.get("parent_user_id")
-        )
+        thread = person(context.get("user_id"), context.get("wa_id"), context.get("parent_user_id"))
         thread_id = person(phone=context.get("thread"))
         merged = Person(
             shown.bsuid or thread.bsuid or thread_id.bsuid,
@@ -493,7 +491,7 @@ def observe(
     return found, malformed
 
 
-# --- R2: rotations and number changes (section 4) ---------------------------------------------------
+# --- R2: rotations and number changes (section 4) -----------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -632,7 +630,7 @@ def r2_changes(raw: Iterable[Change], variables: Variables) -> list[Change]:
 
 
 def r2_sightings(raw: Iterable[Change], changes: Iterable[Change]) -> list[Observation]:
-    """What changes show: each copy its BSUIDs, each change its pairings, the old one just before."""
+    """What changes show: a copy its BSUIDs, a change its pairings, the old one just before."""
 
     def sighting(change: Change, path: str, at: datetime, **ids: Any) -> Observation:
         return Observation(
@@ -649,9 +647,7 @@ def r2_sightings(raw: Iterable[Change], changes: Iterable[Change]) -> list[Obser
     found = []
     for copy in raw:
         for bsuid in sorted(copy.old_names):
-            found.append(
-                sighting(copy, "change.old", copy.at, bsuid=bsuid, parent=copy.old_parent)
-            )
+            found.append(sighting(copy, "change.old", copy.at, bsuid=bsuid, parent=copy.old_parent))
         if copy.new_bsuid:
             profile = {"name": copy.name, "username": copy.username, "parent": copy.new_parent}
             found.append(sighting(copy, "change.new", copy.at, bsuid=copy.new_bsuid, **profile))
@@ -744,12 +740,12 @@ def r2_cycles(kept: Sequence[Edge]) -> set[tuple[str, tuple[str, ...]]]:
     return reviews
 
 
-# --- R3: phone claims (section 5) -------------------------------------------------------------------
+# --- R3: phone claims (section 5) ---------------------------------------------------------------
 
 
 @dataclass
 class Claim:
-    """A BSUID's hold on a phone, half-open; ``taken_by`` is the other BSUID or phone that closed it."""
+    """A BSUID's hold on a phone, half-open; ``taken_by`` is the BSUID or phone that closed it."""
 
     phone: str
     bsuid: str
@@ -822,7 +818,7 @@ def r3_claims(
     return sorted(claims.values(), key=lambda c: c.opened.pairing_order)
 
 
-# --- Phone segments (section 6) ---------------------------------------------------------------------
+# --- Phone segments (section 6) -----------------------------------------------------------------
 
 
 @dataclass
@@ -892,9 +888,7 @@ class PhoneLine:
     def is_uncertain(self, at: datetime) -> bool:
         return any(begin < at < end for begin, end in self.uncertain)
 
-    def _cut_into_segments(
-        self, phone_only: Sequence[Observation], variables: Variables
-    ) -> None:
+    def _cut_into_segments(self, phone_only: Sequence[Observation], variables: Variables) -> None:
         loose: dict[int, list[Observation]] = defaultdict(list)
         for seen in sorted(phone_only, key=lambda o: o.order):
             at = seen.evidence_at
@@ -970,7 +964,7 @@ def silence_breaks(live: Sequence[Observation], variables: Variables) -> list[da
     return breaks
 
 
-# --- Names and R5: backfill (section 7) -------------------------------------------------------------
+# --- Names and R5: backfill (section 7) ---------------------------------------------------------
 
 
 def plain_name(name: str | None) -> str | None:
@@ -1069,9 +1063,7 @@ def r5_came_by_rotation(
 ) -> bool:
     """Whether a change brought this BSUID from a side that never was on this phone."""
     was_here = {
-        pairing.bsuid
-        for pairing in pairings
-        if pairing.phone == phone and pairing.paired_at <= at
+        pairing.bsuid for pairing in pairings if pairing.phone == phone and pairing.paired_at <= at
     }
     for change in changes:
         edges = [edge for edge in candidates if edge.change is change]
@@ -1087,7 +1079,7 @@ def r5_came_by_rotation(
     return False
 
 
-# --- R4: username leases (section 8) ----------------------------------------------------------------
+# --- R4: username leases (section 8) ------------------------------------------------------------
 
 
 def r4_leases(
@@ -1117,7 +1109,7 @@ def r4_leases(
     return [(name, bsuid, start, end) for (name, bsuid, end), start in leases.items()]
 
 
-# --- R6, R7, R8: what is not joined -----------------------------------------------------------------
+# --- R6, R7, R8: what is not joined -------------------------------------------------------------
 
 
 def r6_holder_changed(
@@ -1218,7 +1210,7 @@ def r8_void(
     return void, reviews
 
 
-# --- R9, R10, R11: customers, keys, overrides -------------------------------------------------------
+# --- R9, R10, R11: customers, keys, overrides ---------------------------------------------------
 
 
 class Components:
@@ -1263,8 +1255,7 @@ def r9_enterprise(
     for old, new in successions:
         groups.join(("parent", old), ("parent", new))
     found = (
-        frozenset(name for kind, name in group if kind == "customer")
-        for group in groups.groups()
+        frozenset(name for kind, name in group if kind == "customer") for group in groups.groups()
     )
     return {group for group in found if group}
 
@@ -1328,7 +1319,7 @@ def r11_overrides(
     )
 
 
-# --- One portfolio, and all of them -----------------------------------------------------------------
+# --- One portfolio, and all of them -------------------------------------------------------------
 
 
 @dataclass
@@ -1505,12 +1496,12 @@ def resolve(
     business_accounts: Sequence[Mapping[str, Any]],
     overrides: Sequence[Mapping[str, Any]] = (),
     variables: Variables | None = None,
-    ignored: Collection[str] = (),
+    ignored: Sequence[Mapping[str, Any] | str] = (),
 ) -> Resolution:
     """Resolve landing records to customers.
 
-    ``business_accounts`` and ``overrides`` are rows as in the seeds of those names, ``ignored`` the
-    identifiers of ``ignored_identifiers``. The order of the records does not matter.
+    ``business_accounts``, ``overrides`` and ``ignored`` are rows as in the seeds; a bare identifier in
+    ``ignored`` holds in every portfolio. The order of the records does not matter.
     """
     variables = variables or Variables()
     events = deduplicate(read_events(records))
@@ -1530,7 +1521,12 @@ def resolve(
     successions: set[tuple[str, str]] = set()
     for portfolio, mine in by_portfolio.items():
         rows = [row for row in overrides if row["portfolio_id"] == portfolio]
-        one = decide(mine, rows, ignored, first_status, as_of, variables)
+        nobody = {row for row in ignored if isinstance(row, str)} | {
+            row["identifier_value"]
+            for row in ignored
+            if not isinstance(row, str) and row["portfolio_id"] == portfolio
+        }
+        one = decide(mine, rows, nobody, first_status, as_of, variables)
         whole.customers.update(one.customers)
         whole.portfolio_of.update(dict.fromkeys(one.customers, portfolio))
         whole.key_parts.update(one.key_parts)
@@ -1548,7 +1544,8 @@ def resolve(
         whole.holder_changed.update(one.holder_changed)
         parents |= one.parents
         successions |= one.parent_successions
-    whole.claims.sort(key=lambda c: (*c[:4], c[4] or datetime.max.replace(tzinfo=UTC)))
-    whole.leases.sort(key=lambda c: (*c[:4], c[4] or datetime.max.replace(tzinfo=UTC)))
+    never = datetime.max.replace(tzinfo=UTC)
+    whole.claims.sort(key=lambda c: (c[0], c[1], c[3], c[2], c[4] or never))
+    whole.leases.sort(key=lambda c: (c[0], c[1], c[3], c[2], c[4] or never))
     whole.enterprise.update(r9_enterprise(parents, successions))
     return whole

@@ -1,6 +1,6 @@
 """Builders of webhook records in Meta's exact wire format, for tests that read like a story.
 
-Every builder returns one landing record, ``{"received_at": iso, "body": {...}}``, holding one update.
+Every builder returns one landing record, ``{"received_at": iso, "body": {...}}``, of one update.
 ``at`` is the event's own time, ``received`` the receipt time (two seconds later unless given).
 Without ``id`` an id is derived from the content, so the same call twice is the same event twice.
 """
@@ -61,9 +61,7 @@ def _contact(
     parent: str | None = None,
 ) -> Json:
     profile = _filled(name=name, username=username)
-    return _filled(
-        profile=profile or None, wa_id=phone, user_id=bsuid, parent_user_id=parent
-    )
+    return _filled(profile=profile or None, wa_id=phone, user_id=bsuid, parent_user_id=parent)
 
 
 def record(
@@ -470,9 +468,7 @@ def call(
     """Build a call, by the user or (``outbound``) by the business."""
     item = _filled(id=id or _id("wacid", at, bsuid, phone, outbound))
     if outbound:
-        item |= _filled(
-            **{"from": display}, to=phone, to_user_id=bsuid, to_parent_user_id=parent
-        )
+        item |= _filled(**{"from": display}, to=phone, to_user_id=bsuid, to_parent_user_id=parent)
     else:
         item |= _filled(
             **{"from": phone}, from_user_id=bsuid, from_parent_user_id=parent, to=display
@@ -540,7 +536,7 @@ def user_preferences(
 
 
 def owner_of_waba(at: Moment, waba: str, owner: str, **where: Any) -> Record:
-    """Build the partner ``account_update`` that names a WABA's owner (its entry id is not a WABA)."""
+    """Build the partner ``account_update`` that names a WABA's owner; its entry id is no WABA."""
     info = {"waba_id": waba, "owner_business_id": owner}
     built = record("account_update", {}, at, waba="700000000000001", **where)
     change = built["body"]["entry"][0]["changes"][0]
