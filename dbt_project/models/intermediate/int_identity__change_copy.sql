@@ -95,7 +95,7 @@ scoped as (
 
     select
         {{ portfolio_id_of('accounts', 'unioned') }} as portfolio_id,
-        unioned.* exclude (waba_id),
+        unioned.*,
         -- copies of one change name the same two sides
         case
             when coalesce(unioned.old_bsuid, unioned.body_old_bsuid) is not null

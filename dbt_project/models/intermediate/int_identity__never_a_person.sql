@@ -1,9 +1,9 @@
 -- The business's own numbers and the identifiers somebody asked to ignore never make a customer.
 with
 
-changes as (
+items as (
 
-    select * from {{ ref('stg_whatsapp__change') }}
+    select * from {{ ref('stg_whatsapp__item') }}
 
 ),
 
@@ -25,7 +25,7 @@ numbers as (
         waba_id,
         regexp_replace(display_phone_number, '[^0-9]', '', 'g') as phone,
         min(received_at) as evidence_at
-    from changes
+    from items
     where display_phone_number is not null
     group by all
 
