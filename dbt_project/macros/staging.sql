@@ -81,3 +81,121 @@
         contact_profile_name,
         has_contact
 {%- endmacro %}
+
+{#- The elements of a list that only few changes hold, such as their calls or their history. -#}
+{% macro rare_items(list_name) -%}
+    {{ return(adapter.dispatch('rare_items')(list_name)) }}
+{%- endmacro %}
+
+{% macro duckdb__rare_items(list_name) -%}
+    {%- set shape = value_shape() -%}
+    select
+        * exclude (value, detail),
+        json_path || '.{{ list_name }}[' || item_index || ']' as item_path
+    from (
+        select
+            * exclude (json_path),
+            json_path,
+            value.contacts as contacts,
+            unnest(value.{{ list_name }}) as item,
+            generate_subscripts(value.{{ list_name }}, 1) - 1 as item_index
+        from (
+            select
+                load_id,
+                landing_file,
+                line_number,
+                json_path,
+                waba_id,
+                phone_number_id,
+                display_phone_number,
+                source_field,
+                received_at,
+                detail,
+                {{ json_read(
+                    'detail',
+                    {'contacts': shape['contacts'], list_name: shape[list_name]},
+                ) }} as value
+            from {{ ref('stg_whatsapp__item') }}
+            where item_kind = 'other' and contains(detail, '"{{ list_name }}":[')
+        )
+    )
+{%- endmacro %}
+
+{#- The contact an item belongs to: by user id, else by phone, else the only one; never by place. -#}
+{% macro contact_of(contacts, user_id, wa_id) -%}
+    {{ return(adapter.dispatch('contact_of')(contacts, user_id, wa_id)) }}
+{%- endmacro %}
+
+{% macro duckdb__contact_of(contacts, user_id, wa_id) -%}
+    coalesce(
+        list_filter({{ contacts }}, lambda c: c.user_id = {{ user_id }})[1],
+        list_filter(
+            {{ contacts }},
+            lambda c: c.wa_id = {{ wa_id }}
+            and coalesce(nullif(c.user_id, '') = {{ user_id }}, true)
+        )[1],
+        case
+            when
+                len({{ contacts }}) = 1
+                and coalesce(nullif({{ contacts }}[1].user_id, '') = {{ user_id }}, true)
+                then {{ contacts }}[1]
+        end
+    )
+{%- endmacro %}
+
+{#- The common columns of a model over rare items; `contact` is null where there never is one. -#}
+{% macro rare_item_columns(event_id, has_contacts=true) -%}
+    {{ event_id }} as event_id,
+        load_id,
+        landing_file,
+        line_number,
+        item_path as json_path,
+        waba_id,
+        phone_number_id,
+        display_phone_number,
+        source_field,
+        received_at,
+        occurred_at,
+        {{ evidence_at('source_field', 'occurred_at', 'received_at') }} as evidence_at,
+    {%- if has_contacts %}
+        {{ blank_to_null('contact.wa_id') }} as contact_wa_id,
+        {{ blank_to_null('contact.user_id') }} as contact_user_id,
+        {{ blank_to_null('contact.parent_user_id') }} as contact_parent_user_id,
+        {{ blank_to_null('contact.profile.username') }} as contact_username,
+        {{ blank_to_null('contact.profile.name') }} as contact_profile_name,
+        contact is not null as has_contact
+    {%- else %}
+        cast(null as varchar) as contact_wa_id,
+        cast(null as varchar) as contact_user_id,
+        cast(null as varchar) as contact_parent_user_id,
+        cast(null as varchar) as contact_username,
+        cast(null as varchar) as contact_profile_name,
+        false as has_contact
+    {%- endif %}
+{%- endmacro %}
+
+{#- Each event once, at its first receipt; of copies received together the smallest content. -#}
+{% macro first_of(relation, key, content) -%}
+    select *
+    from {{ relation }}
+    qualify
+        row_number() over (
+            partition by {{ key | join(', ') }}
+            order by
+                received_at,
+                {{ content_id(content) }},
+                load_id,
+                landing_file,
+                line_number,
+                json_path
+        ) = 1
+{%- endmacro %}
+
+{#- Digits of a phone number; anything but a phone number (a user id, say) stays as it is. -#}
+{% macro phone_digits(column) -%}
+    case
+        when regexp_full_match({{ column }}, '[-+0-9 ().]+')
+            then regexp_replace({{ column }}, '[^0-9]', '', 'g')
+        else {{ column }}
+    end
+{%- endmacro %}

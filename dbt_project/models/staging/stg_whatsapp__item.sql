@@ -117,8 +117,8 @@ listed as (
             end
         ) as status,
         unnest(range(0, message_count + status_count + if(has_other, 1, 0))) as item_index,
-        case when contact_count > 1 then list_transform(contacts, c -> c.user_id) end as user_ids,
-        case when contact_count > 1 then list_transform(contacts, c -> c.wa_id) end as wa_ids
+        case when contact_count > 1 then list_transform(contacts, lambda c: c.user_id) end as user_ids,
+        case when contact_count > 1 then list_transform(contacts, lambda c: c.wa_id) end as wa_ids
     from counted
 
 ),
@@ -139,6 +139,10 @@ located as (
         message,
         status,
         message_count + status_count = 1 as is_alone,
+        item_index = 0 as opens_change,
+        case when item_index >= message_count + status_count
+            then coalesce(value.timestamp, entry_time)
+        end as change_timestamp,
         {{ blank_to_null('waba_id') }} as waba_id,
         {{ blank_to_null('value.metadata.phone_number_id') }} as phone_number_id,
         {{ blank_to_null('value.metadata.display_phone_number') }} as display_phone_number,
@@ -201,7 +205,7 @@ identified as (
         *,
         {{ blank_to_null('coalesce(message.id, status.id)') }} as item_id,
         {{ blank_to_null('coalesce(message.type, status.status)') }} as item_type,
-        {{ epoch_to_timestamp('coalesce(message.timestamp, status.timestamp)') }} as event_at,
+        {{ epoch_to_timestamp('coalesce(message.timestamp, status.timestamp, change_timestamp)') }} as event_at,
         {{ blank_to_null('message."from"') }} as from_id,
         {{ blank_to_null('coalesce(status.recipient_id, message."to")') }} as recipient_id,
         {{ blank_to_null("case
@@ -275,6 +279,7 @@ final as (
         source_field,
         received_at,
         {{ occurred_at('event_at', 'received_at') }} as occurred_at,
+        opens_change,
         item_kind,
         item_id,
         item_type,

@@ -1,0 +1,52 @@
+with
+
+items as (
+
+    {{ rare_items('user_id_update') }}
+
+),
+
+named as (
+
+    select
+        * exclude (item),
+        {{ blank_to_null('item.wa_id') }} as wa_id,
+        {{ blank_to_null('item.user_id.previous') }} as previous_user_id,
+        {{ blank_to_null('item.user_id.current') }} as user_id,
+        {{ blank_to_null('item.parent_user_id.previous') }} as previous_parent_user_id,
+        {{ blank_to_null('item.parent_user_id.current') }} as parent_user_id,
+        {{ epoch_to_timestamp('item.timestamp') }} as event_at
+    from items
+
+),
+
+joined as (
+
+    select
+        *,
+        {{ occurred_at('event_at', 'received_at') }} as occurred_at,
+        {{ contact_of('contacts', 'user_id', 'wa_id') }} as contact
+    from named
+
+),
+
+shown as (
+
+    select
+        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id'])) }},
+        wa_id,
+        previous_user_id,
+        user_id,
+        previous_parent_user_id,
+        parent_user_id
+    from joined
+
+),
+
+final as (
+
+    {{ first_of('shown', ['event_id'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id']) }}
+
+)
+
+select * from final
