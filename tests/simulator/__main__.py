@@ -18,14 +18,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--rate", action="append", default=[], metavar="NAME=VALUE",
+        "--rate",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
         help="replace one rate of the profile; may be repeated",
     )
     args = parser.parse_args()
     begun = time.perf_counter()
-    profile = with_overrides(
-        PROFILES[args.profile], dict(rate.split("=", 1) for rate in args.rate)
-    )
+    profile = with_overrides(PROFILES[args.profile], dict(rate.split("=", 1) for rate in args.rate))
     persons = args.persons
     if args.events:
         persons = persons_for(profile, args.events, args.years, args.seed)

@@ -77,7 +77,9 @@ def _outages(
 
 
 def _bodies(
-    profile: Profile, rng: np.random.Generator, received: np.ndarray,
+    profile: Profile,
+    rng: np.random.Generator,
+    received: np.ndarray,
     backlogs: list[tuple[int, int]],
 ) -> np.ndarray:
     """The body of each delivery: mostly one update, sometimes a few, a backlog in full ones."""
@@ -89,7 +91,7 @@ def _bodies(
         end = min(start + size, count)
         while end > start + 1 and received[end - 1] - received[start] > SPAN:
             end -= 1
-        opens[start + 1:end] = False
+        opens[start + 1 : end] = False
     for begin, end in backlogs:
         first, last = np.searchsorted(received, (begin, end)).tolist()
         opens[first:last] = False

@@ -1,5 +1,7 @@
 """Made-up profile names and usernames."""
 
+# ruff: noqa: SIM905 - lists of words read better as text
+
 FIRST = (
     "Maria José Ana João Antônio Francisco Carlos Paulo Pedro Lucas Luiz Marcos Luis Gabriel "
     "Rafael Daniel Marcelo Bruno Eduardo Felipe Juliana Fernanda Patrícia Aline Sandra Camila "
@@ -25,9 +27,7 @@ _PLAIN = str.maketrans("áãâàéêíóôõúüçñ", "aaaaeeiooouucn")
 
 def vocabulary(size: int) -> list[str]:
     """`size` distinct names, the commonest first: first names alone come before full ones."""
-    found = [
-        f"{first} {last}".strip() for last in LAST for first in FIRST
-    ]
+    found = [f"{first} {last}".strip() for last in LAST for first in FIRST]
     extra = [f"{name} {i}" for i in range(2, 2 + size // len(found)) for name in found]
     return (found + extra)[:size]
 

@@ -120,6 +120,9 @@ class Profile:
     # --- delivery ------------------------------------------------------------------------
     rotation_delivered: float = 0.90  # pinned, per change and portfolio
     rotation_copies: float = 0.2  # assumption: further business numbers that get a copy
+    # assumption: May to August 2026 either phone "may be omitted" from the system message
+    rotation_phones: float = 0.6
+    user_id_update: float = 0.1  # assumption: rotations with the withdrawn webhook beside them
     lost: float = 0.001  # assumption, any other webhook (unavailable for over 7 days)
     duplicates: float = 0.01  # pinned; at-least-once delivery
     late: float = 0.03  # pinned
@@ -165,6 +168,9 @@ CALM = replace(
     outages=0,
     contact_book="on",
     keepalive_days=90.0,
+    return_restores_bsuid=0.0,
+    rotation_phones=1.0,
+    user_id_update=0.0,
     reregistration=0.0,
     shared_handset=0.0,
     name_change=0.0,

@@ -78,6 +78,13 @@ def persons_for(profile: Profile, events: int, years: float, seed: int) -> int:
     return max(1, round(events * PILOT_PERSONS / len(arrival.update)))
 
 
+def _seed_time(seconds: int) -> str:
+    """A time as the seed has it, empty for never."""
+    if seconds >= business.NEVER:
+        return ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def write_business_accounts(profile: Profile, path: Path) -> None:
     """The seed that maps WABAs to portfolios; the unmapped WABA is left out."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,13 +101,21 @@ def write_business_accounts(profile: Profile, path: Path) -> None:
             business.DEFAULT_COUNTRIES[number.portfolio],
             "",
             "",
-            "" if opens >= business.NEVER else f"{datetime.fromtimestamp(opens, UTC):%Y-%m-%d}",
-            "" if closes >= business.NEVER else f"{datetime.fromtimestamp(closes, UTC):%Y-%m-%d}",
+            _seed_time(opens),
+            _seed_time(closes),
         )
     with path.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow((
-            "waba_id", "portfolio_id", "business_name", "default_country",
-            "valid_from", "valid_to", "contact_book_from", "contact_book_to",
-        ))
+        table.writerow(
+            (
+                "waba_id",
+                "portfolio_id",
+                "business_name",
+                "default_country",
+                "valid_from",
+                "valid_to",
+                "contact_book_from",
+                "contact_book_to",
+            )
+        )
         table.writerows(rows.values())

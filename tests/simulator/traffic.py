@@ -23,7 +23,6 @@ from .profile import (
     MINUTE,
     ROTATION_GEN2,
     VISIBILITY_WINDOW,
-    YEAR,
     Profile,
 )
 from .world import CHANGE, RETURN, World, poisson_times
@@ -73,9 +72,7 @@ class Group:
     sends: list[int]  # times of the business's messages to the group
 
 
-def build(
-    world: World, seed: int
-) -> tuple[Traffic, list[Rotation], list[Group]]:
+def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]]:
     """Draw the interactions of a world."""
     profile = world.profile
     rng, shape, rotate, groups_rng = (
@@ -106,7 +103,9 @@ def build(
     reply_account = in_account[replies]
     alive = reply_time < world.account_end[reply_account]
     reply_row, reply_time, reply_account = (
-        reply_row[alive], reply_time[alive], reply_account[alive]
+        reply_row[alive],
+        reply_time[alive],
+        reply_account[alive],
     )
 
     # Campaigns go on for a while after a customer has left: the business does not know.
@@ -133,11 +132,22 @@ def build(
 
     # --- put together -----------------------------------------------------------------------
     row, time, kind, account, number = (
-        np.concatenate(parts) for parts in zip(
-            (in_row, in_time, np.full(len(in_row), INBOUND), in_account,
-             world.account_number[in_account]),
-            (reply_row, reply_time, np.full(len(reply_row), OUTBOUND), reply_account,
-             world.account_number[reply_account]),
+        np.concatenate(parts)
+        for parts in zip(
+            (
+                in_row,
+                in_time,
+                np.full(len(in_row), INBOUND),
+                in_account,
+                world.account_number[in_account],
+            ),
+            (
+                reply_row,
+                reply_time,
+                np.full(len(reply_row), OUTBOUND),
+                reply_account,
+                world.account_number[reply_account],
+            ),
             (out_row, out_time, np.full(len(out_row), OUTBOUND), out_account, out_number),
             *_small_traffic(world, shape, rate, joined, left),
             strict=True,
@@ -147,11 +157,11 @@ def build(
         shape.random(len(row)) < 0.8, favourite[row], others[row, shape.integers(0, 3, len(row))]
     )
     # A reply comes from the number that was written to.
-    chosen[len(in_row):len(in_row) + len(reply_row)] = chosen[:len(in_row)][replies][alive]
+    chosen[len(in_row) : len(in_row) + len(reply_row)] = chosen[: len(in_row)][replies][alive]
 
     coexistence = np.array([number.coexistence for number in business.NUMBERS])
     is_reply = np.zeros(len(row), bool)
-    is_reply[len(in_row):len(in_row) + len(reply_row)] = True
+    is_reply[len(in_row) : len(in_row) + len(reply_row)] = True
     typed = is_reply & coexistence[chosen] & (shape.random(len(row)) < profile.echo)
     kind = np.where(typed, ECHO, kind)
 
@@ -160,9 +170,12 @@ def build(
     missing = _never_reached(world, shape, len(row))
     groups, group_traffic = _groups(world, groups_rng)
     time, kind, chosen, account, number, who, group = (
-        np.concatenate(parts) for parts in zip(
+        np.concatenate(parts)
+        for parts in zip(
             (time, kind, chosen, account, number, who, np.full(len(time), -1)),
-            missing, group_traffic, strict=True,
+            missing,
+            group_traffic,
+            strict=True,
         )
     )
     inside = (time >= world.start) & (time < END - MINUTE)
@@ -177,8 +190,17 @@ def build(
     cards = (kind == INBOUND) & (shape.random(len(time)) < profile.contact_card)
     card[cards] = CARD_OTHER
     traffic = Traffic(
-        time, kind, chosen, account, number, who, np.ones(len(time), bool),
-        np.zeros(len(time), bool), username, card, group,
+        time,
+        kind,
+        chosen,
+        account,
+        number,
+        who,
+        np.ones(len(time), bool),
+        np.zeros(len(time), bool),
+        username,
+        card,
+        group,
     )
     _show_and_hide(world, traffic, rotations, shape.random((len(time), 2)))
     return traffic, rotations, groups
@@ -193,12 +215,12 @@ def _rates(profile: Profile, rng: np.random.Generator, persons: int) -> np.ndarr
 def _keepalives(
     profile: Profile, rng: np.random.Generator, joined: np.ndarray, left: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inbound messages at about regular intervals: no silence is longer than 1.5 intervals."""
+    """Inbound messages at about regular intervals: no silence is longer than 1.2 intervals."""
     step = profile.keepalive_days * DAY
     count = ((left - joined) // step).astype(np.int64) + 1
     row = np.repeat(np.arange(len(joined)), count)
     turn = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    time = joined[row] + ((turn + 0.5 * rng.random(len(row))) * step).astype(np.int64)
+    time = joined[row] + ((turn + 0.2 * rng.random(len(row))) * step).astype(np.int64)
     inside = time < left[row]
     return row[inside], time[inside]
 
@@ -242,14 +264,21 @@ def _rotations(
                 continue
             portfolio = int(world.member_portfolio[row])
             copies = [
-                i for i in siblings[portfolio]
+                i
+                for i in siblings[portfolio]
                 if i == favourite[row] or luck[1 + i] < profile.rotation_copies
             ]
-            found.append(Rotation(
-                time, account - 1, account, portfolio,
-                bool(world.account_reason[account] == RETURN),
-                luck[0] < profile.rotation_delivered, copies,
-            ))
+            found.append(
+                Rotation(
+                    time,
+                    account - 1,
+                    account,
+                    portfolio,
+                    bool(world.account_reason[account] == RETURN),
+                    luck[0] < profile.rotation_delivered,
+                    copies,
+                )
+            )
     found.sort(key=lambda change: (change.time, change.new_account, change.portfolio))
     return found
 
@@ -264,9 +293,12 @@ def _targets(
     """
     slots = len(business.PORTFOLIO_IDS)
     shift = np.int64(1) << 33
-    account = np.searchsorted(
-        world.account_person * shift + world.account_start, person * shift + time, side="right"
-    ) - 1
+    account = (
+        np.searchsorted(
+            world.account_person * shift + world.account_start, person * shift + time, side="right"
+        )
+        - 1
+    )
     unknown = known[account * slots + portfolio] > time
     while unknown.any():
         # First accounts are always known, so this ends.
@@ -278,19 +310,24 @@ def _targets(
 
 
 def _small_traffic(
-    world: World, rng: np.random.Generator, rate: np.ndarray, joined: np.ndarray,
+    world: World,
+    rng: np.random.Generator,
+    rate: np.ndarray,
+    joined: np.ndarray,
     left: np.ndarray,
 ) -> list[tuple[np.ndarray, ...]]:
     """Calls in both directions and marketing preferences, at times of their own."""
     profile = world.profile
     parts = []
-    shares = ((CALL_IN, profile.calls / 2), (CALL_OUT, profile.calls / 2),
-              (PREFERENCE, profile.preferences))
+    shares = (
+        (CALL_IN, profile.calls / 2),
+        (CALL_OUT, profile.calls / 2),
+        (PREFERENCE, profile.preferences),
+    )
     for kind, share in shares:
         row, time = poisson_times(rng, rate * share, joined, left)
         account = world.account_at(world.member_person[row], time)
-        parts.append((row, time, np.full(len(row), kind), account,
-                      world.account_number[account]))
+        parts.append((row, time, np.full(len(row), kind), account, world.account_number[account]))
     return parts
 
 
@@ -320,9 +357,7 @@ def _never_reached(
     return time, np.full(count, OUTBOUND), where, none, number, none, none
 
 
-def _groups(
-    world: World, rng: np.random.Generator
-) -> tuple[list[Group], tuple[np.ndarray, ...]]:
+def _groups(world: World, rng: np.random.Generator) -> tuple[list[Group], tuple[np.ndarray, ...]]:
     """Groups with three to eight participants, and what the participants write there."""
     owner = np.array([number.portfolio for number in business.NUMBERS])
     groups: list[Group] = []
@@ -343,9 +378,17 @@ def _groups(
             for member in account.tolist():
                 for time in (created + rng.random(2) * (END - created)).astype(int).tolist():
                     if created < time < world.account_end[member]:
-                        rows.append((time, INBOUND, number, member,
-                                     int(world.account_number[member]),
-                                     int(world.account_person[member]), len(groups) - 1))
+                        rows.append(
+                            (
+                                time,
+                                INBOUND,
+                                number,
+                                member,
+                                int(world.account_number[member]),
+                                int(world.account_person[member]),
+                                len(groups) - 1,
+                            )
+                        )
     table = np.array(rows, np.int64).reshape(-1, 7)
     return groups, tuple(table[:, i] for i in range(7))
 
@@ -360,9 +403,7 @@ def _show_and_hide(
     """
     profile = world.profile
     slots = len(business.PORTFOLIO_IDS)
-    portfolio = np.array([number.portfolio for number in business.NUMBERS])[
-        traffic.business_number
-    ]
+    portfolio = np.array([number.portfolio for number in business.NUMBERS])[traffic.business_number]
     bsuid_from = np.array([number.bsuid_from for number in business.NUMBERS])
     has_account = traffic.account >= 0
     pair = traffic.account * slots + portfolio
@@ -397,9 +438,18 @@ def _show_and_hide(
     window: dict[tuple[int, int], int] = {}  # (account, business number): last phone contact
     book: dict[int, int] = {}  # account x portfolio: entry since
     phone_known: set[int] = set()
-    columns = (rows, traffic.time[rows], traffic.kind[rows], traffic.account[rows],
-               traffic.business_number[rows], portfolio[rows], pair[rows],
-               traffic.username[rows], luck[rows, 0], luck[rows, 1])
+    columns = (
+        rows,
+        traffic.time[rows],
+        traffic.kind[rows],
+        traffic.account[rows],
+        traffic.business_number[rows],
+        portfolio[rows],
+        pair[rows],
+        traffic.username[rows],
+        luck[rows, 0],
+        luck[rows, 1],
+    )
     for i, now, kind, account, where, place, key, name, u, v in zip(
         *(column.tolist() for column in columns), strict=True
     ):
@@ -410,16 +460,18 @@ def _show_and_hide(
         if kind in (INBOUND, CALL_IN, PREFERENCE):
             by_phone = rule and kind != PREFERENCE
             visible = rule
-            if kind == INBOUND and not rule and now >= CONTACT_REQUEST_START:
-                if v < profile.contact_request and traffic.group[i] < 0:
-                    traffic.card[i] = CARD_REQUEST
-                    phone_known.add(key)
-                    if opens <= now < closes:
-                        book.setdefault(key, now)
+            asked = kind == INBOUND and not rule and traffic.group[i] < 0
+            if asked and now >= CONTACT_REQUEST_START and v < profile.contact_request:
+                traffic.card[i] = CARD_REQUEST
+                phone_known.add(key)
+                if opens <= now < closes:
+                    book.setdefault(key, now)
         else:
             # Accounts from before the BSUID era are in the business's books by their phone.
             knows = key in phone_known or rule or older[account]
-            to_bsuid = now >= BSUID_SEND_START and (not knows or u < profile.bsuid_send)
+            # Only the API lets the business choose the BSUID although it has the phone.
+            chosen = kind == OUTBOUND and u < profile.bsuid_send
+            to_bsuid = now >= BSUID_SEND_START and (not knows or chosen)
             to_bsuid &= first_bsuid[key] < now
             by_phone = not to_bsuid
             if kind == OUTBOUND:
@@ -431,4 +483,3 @@ def _show_and_hide(
             window[account, where] = now
             if opens <= now < closes:
                 book.setdefault(key, now)
-

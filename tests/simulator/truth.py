@@ -3,6 +3,7 @@
 Schemas are in docs/simulator.md. Times are UTC timestamps with seconds.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .delivery import Delivery
 from .identifiers import SLOTS
 from .profile import END, ROTATION_GEN2, USERNAME_START
 from .traffic import CARD_REQUEST, ECHO, INBOUND, OUTBOUND, Rotation, Traffic
-from .updates import BSUID_AS_PHONE, MESSAGE, NUMBER_PORTFOLIO, SPECIAL, Showing, Updates
+from .updates import NUMBER_PORTFOLIO, SPECIAL, Showing, Updates
 from .world import REASONS, REREGISTER, World
 from .writer import unused_number
 
@@ -40,8 +41,13 @@ class Tables:
 
 
 def build(
-    world: World, traffic: Traffic, rotations: list[Rotation], updates: Updates,
-    delivery: Delivery, showing: Showing, bsuid: np.ndarray,
+    world: World,
+    traffic: Traffic,
+    rotations: list[Rotation],
+    updates: Updates,
+    delivery: Delivery,
+    showing: Showing,
+    bsuid: np.ndarray,
 ) -> Tables:
     """All truth tables of one run."""
     shown = _shown(traffic, updates, delivery)
@@ -103,26 +109,30 @@ def _strings(values: np.ndarray, present: np.ndarray) -> pa.Array:
 
 def _persons(world: World) -> pa.Table:
     left = np.where(world.left >= END, 0, world.left)
-    return pa.table({
-        "person_id": pa.array(np.arange(len(world.country))),
-        "country": pa.array(np.array(business.COUNTRIES, dtype=object)[world.country]),
-        "joined_at": _stamp(world.joined),
-        "left_at": pa.array(left, pa.timestamp("s", tz="UTC"), mask=left == 0),
-        "guest_of": _nullable(world.guest_of),
-    })
+    return pa.table(
+        {
+            "person_id": pa.array(np.arange(len(world.country))),
+            "country": pa.array(np.array(business.COUNTRIES, dtype=object)[world.country]),
+            "joined_at": _stamp(world.joined),
+            "left_at": pa.array(left, pa.timestamp("s", tz="UTC"), mask=left == 0),
+            "guest_of": _nullable(world.guest_of),
+        }
+    )
 
 
 def _accounts(world: World) -> pa.Table:
     wa_id = np.array(world.wa_id, dtype=object)
-    return pa.table({
-        "account_id": pa.array(np.arange(len(world.account_person))),
-        "person_id": pa.array(world.account_person),
-        "phone": pa.array(wa_id[world.account_number]),
-        "bsuid_key": pa.array(world.account_bsuid_key),
-        "valid_from": _stamp(world.account_start),
-        "valid_to": _stamp(world.account_end),
-        "reason": pa.array(np.array(REASONS, dtype=object)[world.account_reason]),
-    })
+    return pa.table(
+        {
+            "account_id": pa.array(np.arange(len(world.account_person))),
+            "person_id": pa.array(world.account_person),
+            "phone": pa.array(wa_id[world.account_number]),
+            "bsuid_key": pa.array(world.account_bsuid_key),
+            "valid_from": _stamp(world.account_start),
+            "valid_to": _stamp(world.account_end),
+            "reason": pa.array(np.array(REASONS, dtype=object)[world.account_reason]),
+        }
+    )
 
 
 def _message_ids(rows: np.ndarray) -> list[str]:
@@ -139,34 +149,41 @@ def _messages(
     rows = np.flatnonzero(_is_message(traffic))
     arrived_special = {
         item.items[0][7:29]
-        for item in _arrived_specials(updates, delivery) if item.label == "group_status"
+        for item in _arrived_specials(updates, delivery)
+        if item.label == "group_status"
     }
     sends = updates.sends
     ids = pa.array(_message_ids(rows) + [send.message_id for send in sends])
-    number = np.concatenate([
-        traffic.business_number[rows], np.array([send.number for send in sends], np.int64)
-    ])
+    number = np.concatenate(
+        [traffic.business_number[rows], np.array([send.number for send in sends], np.int64)]
+    )
     none = np.full(len(sends), -1)
     numbers = np.array([item.phone_number_id for item in business.NUMBERS], dtype=object)
     inbound = traffic.kind[rows] == INBOUND
-    return pa.table({
-        "portfolio_id": pa.array(_PORTFOLIOS[NUMBER_PORTFOLIO[number]]),
-        "message_id": ids,
-        "person_id": _nullable(np.concatenate([traffic.person[rows], none])),
-        "account_id": _nullable(np.concatenate([traffic.account[rows], none])),
-        "direction": pa.array(
-            np.where(inbound, "inbound", "outbound").tolist() + ["outbound"] * len(sends)
-        ),
-        "occurred_at": _stamp(
-            np.concatenate([traffic.time[rows], np.array([s.time for s in sends], np.int64)])
-        ),
-        "phone_number_id": pa.array(numbers[number]),
-        "is_group_send": pa.array(np.arange(len(number)) >= len(rows)),
-        "delivered": pa.array(np.concatenate([
-            shown.arrived[rows],
-            np.array([send.message_id in arrived_special for send in sends], bool),
-        ])),
-    })
+    return pa.table(
+        {
+            "portfolio_id": pa.array(_PORTFOLIOS[NUMBER_PORTFOLIO[number]]),
+            "message_id": ids,
+            "person_id": _nullable(np.concatenate([traffic.person[rows], none])),
+            "account_id": _nullable(np.concatenate([traffic.account[rows], none])),
+            "direction": pa.array(
+                np.where(inbound, "inbound", "outbound").tolist() + ["outbound"] * len(sends)
+            ),
+            "occurred_at": _stamp(
+                np.concatenate([traffic.time[rows], np.array([s.time for s in sends], np.int64)])
+            ),
+            "phone_number_id": pa.array(numbers[number]),
+            "is_group_send": pa.array(np.arange(len(number)) >= len(rows)),
+            "delivered": pa.array(
+                np.concatenate(
+                    [
+                        shown.arrived[rows],
+                        np.array([send.message_id in arrived_special for send in sends], bool),
+                    ]
+                )
+            ),
+        }
+    )
 
 
 def _arrived_specials(updates: Updates, delivery: Delivery) -> list:
@@ -192,21 +209,29 @@ def _identifiers(
     rows = np.flatnonzero(_is_message(traffic) & shown.arrived)
     key = np.maximum(traffic.account[rows], 0) * SLOTS + portfolio[rows]
     handles = np.array([*world.usernames, ""], dtype=object)
-    return pa.table({
-        "message_id": pa.array(_message_ids(rows)),
-        "portfolio_id": pa.array(_PORTFOLIOS[portfolio[rows]]),
-        "bsuid": _strings(bsuid[key], shown.bsuid[rows]),
-        "phone": _strings(
-            _phones(world, traffic, rows, shown.variant[rows]), shown.phone[rows]
-        ),
-        "username": _strings(handles[traffic.username[rows]], shown.username[rows]),
-        "occurred_at": _stamp(traffic.time[rows]),
-    })
+    return pa.table(
+        {
+            "message_id": pa.array(_message_ids(rows)),
+            "portfolio_id": pa.array(_PORTFOLIOS[portfolio[rows]]),
+            "bsuid": _strings(bsuid[key], shown.bsuid[rows]),
+            "phone": _strings(
+                _phones(world, traffic, rows, shown.variant[rows]), shown.phone[rows]
+            ),
+            "username": _strings(handles[traffic.username[rows]], shown.username[rows]),
+            "occurred_at": _stamp(traffic.time[rows]),
+        }
+    )
 
 
 def _evidence(
-    world: World, traffic: Traffic, rotations: list[Rotation], updates: Updates,
-    delivery: Delivery, portfolio: np.ndarray, shown: _Shown, bsuid: np.ndarray,
+    world: World,
+    traffic: Traffic,
+    rotations: list[Rotation],
+    updates: Updates,
+    delivery: Delivery,
+    portfolio: np.ndarray,
+    shown: _Shown,
+    bsuid: np.ndarray,
 ) -> pa.Table:
     """What the delivered updates connect: phone with BSUID, old with new, either form."""
     key = traffic.account * SLOTS + portfolio
@@ -214,18 +239,23 @@ def _evidence(
     attested = (traffic.card == CARD_REQUEST) & shown.arrived & shown.bsuid
     specials = _arrived_specials(updates, delivery)
     groups = {
-        "pairing": np.unique(np.concatenate([
-            key[shown.paired & reached],
-            np.array([pair for item in specials for pair in item.pairs], np.int64),
-        ])),
+        "pairing": np.unique(
+            np.concatenate(
+                [
+                    key[shown.paired & reached],
+                    np.array([pair for item in specials for pair in item.pairs], np.int64),
+                ]
+            )
+        ),
         "contact_request": np.unique(key[attested]),
     }
     phone = np.array(world.wa_id, dtype=object)[world.account_number]
     guests = _guests_of(world)
     rows: list[tuple] = []
 
-    def add(account: int, slot: int, left: tuple[str, str], right: tuple[str, str],
-            kind: str) -> None:
+    def add(
+        account: int, slot: int, left: tuple[str, str], right: tuple[str, str], kind: str
+    ) -> None:
         person = int(world.account_person[account])
         for who in (person, *guests.get(person, ())):
             rows.append((business.PORTFOLIO_IDS[slot], who, *left, *right, kind))
@@ -254,16 +284,34 @@ def _evidence(
     )
     for person, slot, number in trio.tolist():
         if plain[number] != other[number]:
-            rows.append((business.PORTFOLIO_IDS[slot], person, "phone", plain[number],
-                         "phone", other[number], "phone_variant"))
-    names = ("portfolio_id", "person_id", "left_type", "left_value", "right_type",
-             "right_value", "kind")
+            rows.append(
+                (
+                    business.PORTFOLIO_IDS[slot],
+                    person,
+                    "phone",
+                    plain[number],
+                    "phone",
+                    other[number],
+                    "phone_variant",
+                )
+            )
+    names = (
+        "portfolio_id",
+        "person_id",
+        "left_type",
+        "left_value",
+        "right_type",
+        "right_value",
+        "kind",
+    )
     types = (pa.string(), pa.int64(), *[pa.string()] * 5)
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return pa.table({
-        name: pa.array(column, kind)
-        for name, column, kind in zip(names, columns, types, strict=True)
-    })
+    return pa.table(
+        {
+            name: pa.array(column, kind)
+            for name, column, kind in zip(names, columns, types, strict=True)
+        }
+    )
 
 
 def _guests_of(world: World) -> dict[int, tuple[int, ...]]:
@@ -275,7 +323,10 @@ def _guests_of(world: World) -> dict[int, tuple[int, ...]]:
 
 
 def _transitions(
-    world: World, rotations: list[Rotation], updates: Updates, delivery: Delivery,
+    world: World,
+    rotations: list[Rotation],
+    updates: Updates,
+    delivery: Delivery,
     showing: Showing,
 ) -> pa.Table:
     """What happened to persons. Rows of number changes are per portfolio, others per person."""
@@ -290,25 +341,38 @@ def _transitions(
         rotated = change.time >= ROTATION_GEN2
         kind = "number_return" if change.returned else "number_change"
         add(
-            int(world.account_person[new]), kind, change.time,
+            int(world.account_person[new]),
+            kind,
+            change.time,
             portfolio_id=business.PORTFOLIO_IDS[change.portfolio],
-            old_account_id=old, new_account_id=new,
-            old_phone=showing.phone(old), new_phone=showing.phone(new),
+            old_account_id=old,
+            new_account_id=new,
+            old_phone=showing.phone(old),
+            new_phone=showing.phone(new),
             old_bsuid=showing.bsuid(old, change.portfolio) if rotated else None,
             new_bsuid=showing.bsuid(new, change.portfolio) if rotated else None,
             delivered=change.delivered and index in arrived,
         )
     for account in np.flatnonzero(world.account_reason == REREGISTER).tolist():
-        add(int(world.account_person[account]), "reregistration",
-            int(world.account_start[account]), old_account_id=account - 1,
-            new_account_id=account, old_phone=showing.phone(account),
-            new_phone=showing.phone(account))
+        add(
+            int(world.account_person[account]),
+            "reregistration",
+            int(world.account_start[account]),
+            old_account_id=account - 1,
+            new_account_id=account,
+            old_phone=showing.phone(account),
+            new_phone=showing.phone(account),
+        )
     order = np.lexsort((world.account_start, world.account_number))
     for left, right in zip(order[:-1].tolist(), order[1:].tolist(), strict=True):
         former, later = int(world.account_person[left]), int(world.account_person[right])
         if world.account_number[left] == world.account_number[right] and former != later:
-            more = {"old_account_id": left, "new_account_id": right,
-                    "old_phone": showing.phone(left), "new_phone": showing.phone(right)}
+            more = {
+                "old_account_id": left,
+                "new_account_id": right,
+                "old_phone": showing.phone(left),
+                "new_phone": showing.phone(right),
+            }
             time = int(world.account_start[right])
             add(later, "number_recycled_to", time, **more)
             add(former, "number_recycled_from", time, **more)
@@ -326,17 +390,28 @@ def _transitions(
             add(person, "shared_handset", int(world.joined[guest]))
     rows.sort(key=lambda row: row["occurred_at"])
     text, number = pa.string(), pa.int64()
-    schema = pa.schema([
-        ("person_id", number), ("transition", text), ("occurred_at", number),
-        ("portfolio_id", text), ("old_account_id", number), ("new_account_id", number),
-        ("old_phone", text), ("new_phone", text), ("old_bsuid", text), ("new_bsuid", text),
-        ("old_username", text), ("new_username", text), ("delivered", pa.bool_()),
-    ])
+    schema = pa.schema(
+        [
+            ("person_id", number),
+            ("transition", text),
+            ("occurred_at", number),
+            ("portfolio_id", text),
+            ("old_account_id", number),
+            ("new_account_id", number),
+            ("old_phone", text),
+            ("new_phone", text),
+            ("old_bsuid", text),
+            ("new_bsuid", text),
+            ("old_username", text),
+            ("new_username", text),
+            ("delivered", pa.bool_()),
+        ]
+    )
     table = pa.Table.from_pylist(rows, schema)
     return table.set_column(2, "occurred_at", _stamp(table["occurred_at"].to_numpy()))
 
 
-def _username_rows(world: World, add: object) -> None:
+def _username_rows(world: World, add: Callable[..., None]) -> None:
     person, start, end = world.username_person, world.username_start, world.username_end
     for i in range(len(person)):
         who = int(person[i])
@@ -349,8 +424,3 @@ def _username_rows(world: World, add: object) -> None:
         goes_on = i + 1 < len(person) and person[i + 1] == person[i] and start[i + 1] == end[i]
         if not goes_on and USERNAME_START < end[i] < min(END, int(world.left[who])):
             add(who, "username_release", int(end[i]), old_username=world.usernames[i])
-
-
-def quirky_phone(updates: Updates) -> np.ndarray:
-    """Updates whose phone slot holds the BSUID (bool)."""
-    return (updates.kind == MESSAGE) & (updates.code == BSUID_AS_PHONE)

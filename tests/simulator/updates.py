@@ -128,13 +128,15 @@ class Showing:
 
 
 def build(
-    world: World, traffic: Traffic, rotations: list[Rotation], groups: list[Group],
-    showing: Showing, seed: int,
+    world: World,
+    traffic: Traffic,
+    rotations: list[Rotation],
+    groups: list[Group],
+    showing: Showing,
+    seed: int,
 ) -> Updates:
     """All updates of a world, each once, in order of time."""
-    flow, rare = (
-        np.random.default_rng(s) for s in np.random.SeedSequence([seed, 3]).spawn(2)
-    )
+    flow, rare = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, 3]).spawn(2))
     specials = _small(traffic, showing)
     specials += _rotation_updates(world, traffic, rotations, showing, rare)
     specials += _identity_events(world, showing, rare)
@@ -149,8 +151,15 @@ def build(
     count = len(specials)
     none = np.zeros(count, bool)
     rest = (
-        np.array([special.time for special in specials], np.int64), np.full(count, SPECIAL),
-        np.arange(count), np.zeros(count, np.int64), none, none, none, none, none,
+        np.array([special.time for special in specials], np.int64),
+        np.full(count, SPECIAL),
+        np.arange(count),
+        np.zeros(count, np.int64),
+        none,
+        none,
+        none,
+        none,
+        none,
     )
     # Specials first: at equal times a change comes before what follows from it.
     columns = [np.concatenate(parts) for parts in zip(rest, message, echo, status, strict=True)]
@@ -176,8 +185,17 @@ def _messages(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
     phone &= quirk != BSUID_AS_PHONE
     bsuid &= quirk != BAD_BSUID
     username &= quirk != NO_PROFILE
-    return (time, np.full(len(row), MESSAGE), row, quirk, phone, bsuid, parent, username,
-            np.zeros(len(row), bool))
+    return (
+        time,
+        np.full(len(row), MESSAGE),
+        row,
+        quirk,
+        phone,
+        bsuid,
+        parent,
+        username,
+        np.zeros(len(row), bool),
+    )
 
 
 def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
@@ -198,8 +216,11 @@ def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
     read_at = delivered_at + 1 + rng.exponential(40 * MINUTE, count).astype(np.int64)
     parts = []
     for code, happens, at in (
-        (SENT, ~failed, sent_at), (DELIVERED, delivered, delivered_at), (READ, read, read_at),
-        (FAILED, failed, sent_at + 1), (PLAYED, played, read_at + 5),
+        (SENT, ~failed, sent_at),
+        (DELIVERED, delivered, delivered_at),
+        (READ, read, read_at),
+        (FAILED, failed, sent_at + 1),
+        (PLAYED, played, read_at + 5),
     ):
         inside = happens & (at < END - MINUTE)
         if code in (DELIVERED, READ, PLAYED):
@@ -215,7 +236,7 @@ def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
     phone = ~to_bsuid | traffic.visible[row]
     parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (at >= PARENT_START)
     username = (traffic.username[row] >= 0) & np.isin(code, (DELIVERED, READ, PLAYED)) & bsuid
-    variant = (code == FAILED) & (rng.random(len(row)) < profile.phone_variant)
+    variant = (code == FAILED) & ~to_bsuid & (rng.random(len(row)) < profile.phone_variant)
     return at, np.full(len(row), STATUS), row, code, phone, bsuid, parent, username, variant
 
 
@@ -227,8 +248,17 @@ def _echoes(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
     parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (time >= PARENT_START)
     username = (traffic.username[row] >= 0) & bsuid
     variant = ~bsuid & (rng.random(len(row)) < world.profile.phone_variant)
-    return (time, np.full(len(row), ECHOED), row, np.zeros(len(row), np.int64),
-            traffic.visible[row], bsuid, parent, username, variant)
+    return (
+        time,
+        np.full(len(row), ECHOED),
+        row,
+        np.zeros(len(row), np.int64),
+        traffic.visible[row],
+        bsuid,
+        parent,
+        username,
+        variant,
+    )
 
 
 def _pairs(account: int, number: int, phone: str, bsuid: str) -> list[int]:
@@ -249,13 +279,15 @@ def _small(traffic: Traffic, showing: Showing) -> list[Special]:
         if kind == PREFERENCE:
             value = "stop" if i % 3 else "resume"
             item = (
-                "{" + wire.contact(None, "", phone, bsuid, parent)[1:-1]
+                "{"
+                + wire.contact(None, "", phone, bsuid, parent)[1:-1]
                 + f',"detail":"User requested to {value} marketing messages",'
                 f'"category":"marketing_messages","value":"{value}","timestamp":{time}}}'
             )
             card = wire.contact(showing.name(account, time), username, phone, bsuid, parent)
-            out.append(Special(time, number, wire.PREFERENCES, [card], [item],
-                               "user_preferences", pairs))
+            out.append(
+                Special(time, number, wire.PREFERENCES, [card], [item], "user_preferences", pairs)
+            )
             continue
         # Contacts of calls have no name, at most a username.
         card = wire.contact(None, username, phone, bsuid, parent)
@@ -270,8 +302,10 @@ def _small(traffic: Traffic, showing: Showing) -> list[Special]:
             ("connect", time, ""),
             ("terminate", time + 30, ',"status":"COMPLETED","duration":30'),
         ):
-            item = (f'{{"id":"wacid.SIM{i:010d}",{who}"event":"{event}","timestamp":"{at}",'
-                    f'"direction":"{direction}"{extra}}}')
+            item = (
+                f'{{"id":"wacid.SIM{i:010d}",{who}"event":"{event}","timestamp":"{at}",'
+                f'"direction":"{direction}"{extra}}}'
+            )
             out.append(Special(at, number, wire.CALLS, contacts, [item], "calls", pairs))
     return out
 
@@ -301,7 +335,10 @@ class _Window:
 
 
 def _rotation_updates(
-    world: World, traffic: Traffic, rotations: list[Rotation], showing: Showing,
+    world: World,
+    traffic: Traffic,
+    rotations: list[Rotation],
+    showing: Showing,
     rng: np.random.Generator,
 ) -> list[Special]:
     """System messages of the generation of their day; nothing for the lost ones."""
@@ -321,10 +358,23 @@ def _rotation_updates(
             if time < ROTATION_GEN2:
                 out.append(_generation1(showing, change, index, number, at, name, legacy < 0.1))
             else:
-                out.append(_later_generation(
-                    showing, change, index, number, at, name, visible, wa < 0.6, frm < 0.6
-                ))
-            if USER_ID_UPDATE[0] <= time < USER_ID_UPDATE[1] and also < 0.1:
+                out.append(
+                    _later_generation(
+                        showing,
+                        change,
+                        index,
+                        number,
+                        at,
+                        name,
+                        visible,
+                        wa < world.profile.rotation_phones,
+                        frm < world.profile.rotation_phones,
+                    )
+                )
+            if (
+                USER_ID_UPDATE[0] <= time < USER_ID_UPDATE[1]
+                and also < world.profile.user_id_update
+            ):
                 out.append(_user_id_update(showing, change, index, number, at, visible))
     return out
 
@@ -340,18 +390,29 @@ def _generation1(
     before, after = showing.phone(change.old_account), showing.phone(change.new_account)
     body = f"User {name} changed from {before} to {after}"
     if old:
-        system = (f'"type":"customer_changed_number","body":"{body}","customer":"{before}",'
-                  f'"new_wa_id":"{after}"')
+        system = (
+            f'"type":"customer_changed_number","body":"{body}","customer":"{before}",'
+            f'"new_wa_id":"{after}"'
+        )
     else:
         system = f'"type":"user_changed_number","body":"{body}","wa_id":"{after}"'
-    item = (f'{{"from":"{before}","id":"{_system_id(index, number)}","timestamp":"{at}",'
-            f'"type":"system","system":{{{system}}}}}')
+    item = (
+        f'{{"from":"{before}","id":"{_system_id(index, number)}","timestamp":"{at}",'
+        f'"type":"system","system":{{{system}}}}}'
+    )
     return Special(at, number, wire.MESSAGES, [], [item], "rotation_1", rotation=index)
 
 
 def _later_generation(
-    showing: Showing, change: Rotation, index: int, number: int, at: int, name: str,
-    visible: bool, with_new: bool, with_old: bool,
+    showing: Showing,
+    change: Rotation,
+    index: int,
+    number: int,
+    at: int,
+    name: str,
+    visible: bool,
+    with_new: bool,
+    with_old: bool,
 ) -> Special:
     """From May 2026: BSUIDs. Until August the old one is in the free text only."""
     old, new = change.old_account, change.new_account
@@ -371,13 +432,14 @@ def _later_generation(
         body = f"User {name} changed from {left} to {right}"
         fields = f'"previous_user_id":"{old_id}","user_id":"{new_id}"'
         if new_parent:
-            fields += (f',"previous_parent_user_id":"{old_parent}"'
-                       f',"parent_user_id":"{new_parent}"')
+            fields += f',"previous_parent_user_id":"{old_parent}","parent_user_id":"{new_parent}"'
     if after:
         fields = f'"wa_id":"{after}",' + fields
     sender = f'"from":"{before}",' if before else ""
-    item = (f'{{{sender}"id":"{_system_id(index, number)}","timestamp":"{at}","type":"system",'
-            f'"system":{{"type":"{kind}","body":"{body}",{fields}}}}}')
+    item = (
+        f'{{{sender}"id":"{_system_id(index, number)}","timestamp":"{at}","type":"system",'
+        f'"system":{{"type":"{kind}","body":"{body}",{fields}}}}}'
+    )
     pairs = _pairs(old, number, before, old_id) + _pairs(new, number, after, new_id)
     return Special(at, number, wire.MESSAGES, [], [item], label, pairs, index)
 
@@ -391,20 +453,20 @@ def _user_id_update(
     old_id = showing.bsuid(old, change.portfolio)
     parents = ""
     if new_parent:
-        parents = (f'"parent_user_id":{{"previous":"{showing.parent(old)}",'
-                   f'"current":"{new_parent}"}},')
-    item = ((f'{{"wa_id":"{phone}",' if phone else "{")
-            + f'"detail":"User id updated","user_id":{{"previous":"{old_id}",'
-            f'"current":"{new_id}"}},{parents}"timestamp":"{at}"}}')
+        parents = (
+            f'"parent_user_id":{{"previous":"{showing.parent(old)}","current":"{new_parent}"}},'
+        )
+    item = (
+        (f'{{"wa_id":"{phone}",' if phone else "{")
+        + f'"detail":"User id updated","user_id":{{"previous":"{old_id}",'
+        f'"current":"{new_id}"}},{parents}"timestamp":"{at}"}}'
+    )
     card = wire.contact(showing.name(new, at), "", phone, "", "")
     pairs = _pairs(new, number, phone, new_id)
-    return Special(at, number, wire.USER_ID_UPDATE, [card], [item], "user_id_update", pairs,
-                   index)
+    return Special(at, number, wire.USER_ID_UPDATE, [card], [item], "user_id_update", pairs, index)
 
 
-def _identity_events(
-    world: World, showing: Showing, rng: np.random.Generator
-) -> list[Special]:
+def _identity_events(world: World, showing: Showing, rng: np.random.Generator) -> list[Special]:
     """customer_identity_changed: new key on a number, by a reinstall or by a new owner."""
     memberships: dict[int, list[int]] = {}
     for person, portfolio in zip(
@@ -413,10 +475,13 @@ def _identity_events(
         memberships.setdefault(person, []).append(portfolio)
     order = np.lexsort((world.account_start, world.account_number))
     number, person = world.account_number[order], world.account_person[order]
-    second = np.flatnonzero(
-        (number[1:] == number[:-1])
-        & ((person[1:] != person[:-1]) | (world.account_reason[order][1:] == REREGISTER))
-    ) + 1
+    second = (
+        np.flatnonzero(
+            (number[1:] == number[:-1])
+            & ((person[1:] != person[:-1]) | (world.account_reason[order][1:] == REREGISTER))
+        )
+        + 1
+    )
     owners = order[second]
     owners = owners[np.isin(world.account_reason[owners], (JOIN, CHANGE, REREGISTER))]
     times, who = world.reinstalls[:, 0], world.reinstalls[:, 1]
@@ -431,7 +496,7 @@ def _identity_events(
             continue  # the event names nobody without a phone
         phone = showing.phone(account)
         for portfolio in memberships.get(int(world.account_person[account]), ()):
-            choices = np.flatnonzero(NUMBER_PORTFOLIO == portfolio)
+            choices = np.flatnonzero(portfolio == NUMBER_PORTFOLIO)
             where = int(choices[int(luck[1] * len(choices))])
             item = (
                 f'{{"from":"{phone}","id":"wamid.SIMK{i:07d}.{where}","timestamp":"{time}",'
@@ -460,9 +525,11 @@ def _group_updates(
             fields = wire.contact(None, "", phone, bsuid, parent)[1:-1]
             people.append(f'{{{fields},"username":"{handle}"}}' if handle else f"{{{fields}}}")
             pairs += _pairs(account, number, phone, bsuid)
-        item = (f'{{"timestamp":"{group.created}","group_id":"{group_id}",'
-                f'"type":"group_participants_add","reason":"invite_link",'
-                f'"added_participants":[{",".join(people)}]}}')
+        item = (
+            f'{{"timestamp":"{group.created}","group_id":"{group_id}",'
+            f'"type":"group_participants_add","reason":"invite_link",'
+            f'"added_participants":[{",".join(people)}]}}'
+        )
         out.append(Special(group.created, number, wire.GROUPS, [], [item], "group", pairs))
         for turn, time in enumerate(group.sends):
             message_id = f"wamid.SIMG{index:06d}.{turn}"
@@ -473,20 +540,24 @@ def _group_updates(
                 handle = showing.username(account, time)
                 visible = not handle or time < HIDING_START
                 phone, bsuid, parent = showing.ids(account, number, time, visible)
-                cards.append(wire.contact(showing.name(account, time), handle, phone, bsuid,
-                                          parent))
+                cards.append(
+                    wire.contact(showing.name(account, time), handle, phone, bsuid, parent)
+                )
                 shown = f'"recipient_participant_id":"{phone}",' if phone else ""
                 shown += f'"recipient_participant_user_id":"{bsuid}"'
                 if parent:
                     shown += f',"recipient_participant_parent_user_id":"{parent}"'
-                items.append(f'{{"id":"{message_id}","status":"delivered",'
-                             f'"timestamp":"{time + 3}","recipient_id":"{group_id}",'
-                             f'"recipient_type":"group",{shown}}}')
+                items.append(
+                    f'{{"id":"{message_id}","status":"delivered",'
+                    f'"timestamp":"{time + 3}","recipient_id":"{group_id}",'
+                    f'"recipient_type":"group",{shown}}}'
+                )
                 pairs += _pairs(account, number, phone, bsuid)
             if items:
                 sends.append(GroupSend(message_id, time, number))
-                out.append(Special(time + 3, number, wire.STATUSES, cards, items,
-                                   "group_status", pairs))
+                out.append(
+                    Special(time + 3, number, wire.STATUSES, cards, items, "group_status", pairs)
+                )
     return out, sends
 
 
@@ -498,9 +569,11 @@ def _account_updates(world: World) -> list[Special]:
             continue
         owner = business.PORTFOLIO_IDS[config.portfolio].replace("waba:", "9")
         time = world.start + HOUR + number
-        text = (f'{{"id":"700000000000001","time":{time},"changes":[{{"field":"account_update",'
-                f'"value":{{"event":"PARTNER_ADDED","waba_info":{{"waba_id":"{config.waba_id}",'
-                f'"owner_business_id":"{owner}"}}}}}}]}}')
+        text = (
+            f'{{"id":"700000000000001","time":{time},"changes":[{{"field":"account_update",'
+            f'"value":{{"event":"PARTNER_ADDED","waba_info":{{"waba_id":"{config.waba_id}",'
+            f'"owner_business_id":"{owner}"}}}}}}]}}'
+        )
         out.append(Special(time, number, -1, [], [text], "account_update"))
     return out
 

@@ -65,15 +65,17 @@ class World:
 
     def account_at(self, person: np.ndarray, time: np.ndarray) -> np.ndarray:
         """The account a person has at a time, or -1."""
-        return _interval_at(self.account_person, self.account_start, self.account_end,
-                            person, time)
+        return _interval_at(self.account_person, self.account_start, self.account_end, person, time)
 
     def holder_at(self, number: np.ndarray, time: np.ndarray) -> np.ndarray:
         """The account registered on a number at a time, or -1."""
         order = np.lexsort((self.account_start, self.account_number))
         found = _interval_at(
-            self.account_number[order], self.account_start[order], self.account_end[order],
-            number, time,
+            self.account_number[order],
+            self.account_start[order],
+            self.account_end[order],
+            number,
+            time,
         )
         return np.where(found >= 0, order[found], -1)
 
@@ -85,8 +87,9 @@ class World:
 
     def username_at(self, person: np.ndarray, time: np.ndarray) -> np.ndarray:
         """The username (index into usernames) a person has at a time, or -1."""
-        return _interval_at(self.username_person, self.username_start, self.username_end,
-                            person, time)
+        return _interval_at(
+            self.username_person, self.username_start, self.username_end, person, time
+        )
 
 
 def _interval_at(
@@ -125,9 +128,9 @@ def build(profile: Profile, persons: int, years: float, seed: int) -> World:
     later = life.random(persons) < arrivals / (1 + arrivals)
     offset = life.random(persons) * (END - start)
     joined = np.where(later, start + offset.astype(np.int64), start).astype(np.int64)
-    country = life.choice(
-        len(business.COUNTRIES), size=persons, p=business.COUNTRY_WEIGHTS
-    ).astype(np.int64)
+    country = life.choice(len(business.COUNTRIES), size=persons, p=business.COUNTRY_WEIGHTS).astype(
+        np.int64
+    )
     leaves = joined + (
         life.exponential(1 / profile.leave if profile.leave else 1e9, persons) * YEAR
     ).astype(np.int64)
@@ -148,8 +151,7 @@ def build(profile: Profile, persons: int, years: float, seed: int) -> World:
         country=np.concatenate([country, country[guests]]),
         joined=np.concatenate([joined, joined[guests]]),
         left=np.concatenate([left, left[guests]]),
-        guest_of=np.concatenate([np.full(persons, -1), guests]) if extra
-        else np.full(persons, -1),
+        guest_of=np.concatenate([np.full(persons, -1), guests]) if extra else np.full(persons, -1),
         **accounts,
         number_country=numbers,
         wa_id=wa_id,
@@ -188,18 +190,20 @@ def _accounts(
     register_row, register_time = poisson_times(rng, profile.reregistration, joined, left)
     gone = np.flatnonzero(left < END)
 
-    kind = np.concatenate([
-        np.full(persons, JOIN), np.full(len(change_row), CHANGE),
-        np.full(back.sum(), RETURN), np.full(len(register_row), REREGISTER),
-        np.full(len(gone), LEAVE),
-    ])
-    time = np.concatenate([joined, change_time, return_time[back], register_time, left[gone]])
-    who = np.concatenate(
-        [np.arange(persons), change_row, change_row[back], register_row, gone]
+    kind = np.concatenate(
+        [
+            np.full(persons, JOIN),
+            np.full(len(change_row), CHANGE),
+            np.full(back.sum(), RETURN),
+            np.full(len(register_row), REREGISTER),
+            np.full(len(gone), LEAVE),
+        ]
     )
-    temporary = np.concatenate([
-        np.zeros(persons, bool), back, np.zeros(len(kind) - persons - len(change_row), bool)
-    ])
+    time = np.concatenate([joined, change_time, return_time[back], register_time, left[gone]])
+    who = np.concatenate([np.arange(persons), change_row, change_row[back], register_row, gone])
+    temporary = np.concatenate(
+        [np.zeros(persons, bool), back, np.zeros(len(kind) - persons - len(change_row), bool)]
+    )
     order = np.lexsort((kind, who, time))
     luck = rng.random((len(kind), 4)).tolist()
     first_day = int(joined.min()) if persons else END

@@ -1,7 +1,6 @@
 """Writes the deliveries as landing files: one envelope per line."""
 
 import multiprocessing
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +33,22 @@ from .updates import (
 from .world import World, json_strings
 
 _TEXTS = (
-    "oi, tudo bem?", "Quero saber do meu pedido", "¿Tienen envío a domicilio?", "Thanks!", "ok",
-    "Bom dia", "Is this still available?", "Gracias, ya llegó", "👍", "How much is it?",
-    "Preciso de ajuda com o boleto", "Hola, ¿a qué hora abren?", "Wann kommt die Lieferung?",
-    "perfeito", "please call me back", "Pode mandar a segunda via?",
+    "oi, tudo bem?",
+    "Quero saber do meu pedido",
+    "¿Tienen envío a domicilio?",
+    "Thanks!",
+    "ok",
+    "Bom dia",
+    "Is this still available?",
+    "Gracias, ya llegó",
+    "👍",
+    "How much is it?",
+    "Preciso de ajuda com o boleto",
+    "Hola, ¿a qué hora abren?",
+    "Wann kommt die Lieferung?",
+    "perfeito",
+    "please call me back",
+    "Pode mandar a segunda via?",
 )
 _BODIES = tuple(f'"type":"text","text":{{"body":{text}}}' for text in json_strings(list(_TEXTS)))
 _OTHER_TYPES = (
@@ -61,6 +72,9 @@ _REJECTED = (  # lines that are no webhook
     '{"object":"whatsapp_business_account","entry":NaN}',
     '["whatsapp_business_account"]',
 )
+
+
+PARALLEL_FROM = 50_000  # deliveries; below, starting processes costs more than it saves
 
 
 @dataclass
@@ -95,12 +109,10 @@ def write(job: Job, workers: int) -> list[FileResult]:
     global _job
     code, names = file_names(job.delivery.received)
     bounds = np.searchsorted(code, np.arange(len(names) + 1)).tolist()
-    tasks = [
-        (i, name, bounds[i], bounds[i + 1]) for i, name in enumerate(names)
-    ]
+    tasks = [(i, name, bounds[i], bounds[i + 1]) for i, name in enumerate(names)]
     _job = job
     try:
-        if workers <= 1 or len(job.delivery.update) < 50_000:
+        if workers <= 1 or len(job.delivery.update) < PARALLEL_FROM:
             return [_write_file(*task) for task in tasks]
         with multiprocessing.get_context("fork").Pool(workers) as pool:
             return pool.starmap(_write_file, tasks, chunksize=1)
@@ -171,21 +183,34 @@ def _batch(
             at += 1
             continue
         end = at + 1
+        people = _people(contacts[at])
         while shared and end < len(heads) and heads[end] == heads[at]:
+            # One contact per person in a value: the next one may show other fields.
+            more = _people(contacts[end])
+            if people & more:
+                break
+            people |= more
             end += 1
-        changes.append(wire.change(
-            number, container,
-            [text for group in contacts[at:end] for text in group],
-            [text for group in items[at:end] for text in group],
-        ))
+        changes.append(
+            wire.change(
+                number,
+                container,
+                [text for group in contacts[at:end] for text in group],
+                [text for group in items[at:end] for text in group],
+            )
+        )
         at = end
         waba = business.NUMBERS[number].waba_id
-        if at == len(heads) or heads[at][1] < 0 or (
-            business.NUMBERS[heads[at][0]].waba_id != waba
-        ):
+        if at == len(heads) or heads[at][1] < 0 or (business.NUMBERS[heads[at][0]].waba_id != waba):
             entries.append(wire.entry(number, changes))
             changes = []
     return f"{wire.BODY_START}{','.join(entries)}]}}"
+
+
+def _people(contacts: list[str]) -> set[str]:
+    """Whom the contacts are of, by BSUID or else by phone."""
+    found = (orjson.loads(text) for text in contacts)
+    return {contact.get("user_id") or contact["wa_id"] for contact in found}
 
 
 def _render(
@@ -226,9 +251,19 @@ def _render(
     behind = standby(traffic.time[ref], ref)
 
     columns = zip(
-        at.tolist(), ref.tolist(), kind[at].tolist(), updates.code[row].tolist(),
-        updates.time[row].tolist(), number.tolist(), phone.tolist(), bsuid.tolist(),
-        parent.tolist(), username.tolist(), name.tolist(), behind.tolist(), strict=True,
+        at.tolist(),
+        ref.tolist(),
+        kind[at].tolist(),
+        updates.code[row].tolist(),
+        updates.time[row].tolist(),
+        number.tolist(),
+        phone.tolist(),
+        bsuid.tolist(),
+        parent.tolist(),
+        username.tolist(),
+        name.tolist(),
+        behind.tolist(),
+        strict=True,
     )
     display = [number.display for number in business.NUMBERS]
     for i, message, what, code, time, where, tel, user, above, handle, called, hidden in columns:
@@ -246,8 +281,7 @@ def _render(
             ]
             # contacts[] in statuses is new with the BSUIDs, and never there for failed ones.
             contacts[i] = (
-                [wire.contact(called, handle, tel, user, above)]
-                if user and code != FAILED else []
+                [wire.contact(called, handle, tel, user, above)] if user and code != FAILED else []
             )
         elif what == MESSAGE:
             heads[i] = (where, wire.STANDBY if hidden else wire.MESSAGES)
@@ -257,8 +291,7 @@ def _render(
             inside = f'"group_id":"SIM-G{group}",' if group >= 0 else ""
             content = _content(job, message, time, where)
             items[i] = [
-                f'{{{sender}{inside}"id":"wamid.SIM{message:010d}","timestamp":"{time}",'
-                f"{content}}}"
+                f'{{{sender}{inside}"id":"wamid.SIM{message:010d}","timestamp":"{time}",{content}}}'
             ]
         else:
             assert what == ECHOED
@@ -278,21 +311,29 @@ def _sender(
 ) -> tuple[str, str]:
     """Contact and id fields of an inbound message."""
     if quirk == NO_QUIRK:
-        return (wire.contact(name, username, phone, bsuid, parent),
-                wire.ids("from", phone, bsuid, parent))
+        return (
+            wire.contact(name, username, phone, bsuid, parent),
+            wire.ids("from", phone, bsuid, parent),
+        )
     if quirk == EMPTY_PHONE:
-        return (wire.contact(name, username, "", bsuid, parent, empty=True),
-                '"from":"",' + wire.ids("from", "", bsuid, parent))
+        return (
+            wire.contact(name, username, "", bsuid, parent, empty=True),
+            '"from":"",' + wire.ids("from", "", bsuid, parent),
+        )
     if quirk == BSUID_AS_PHONE:
         return wire.contact(name, username, bsuid, "", ""), f'"from":"{bsuid}",'
     if quirk == BAD_BSUID:
-        return (wire.contact(name, username, phone, "foo_bar", ""),
-                f'"from":"{phone}","from_user_id":"foo_bar",')
+        return (
+            wire.contact(name, username, phone, "foo_bar", ""),
+            f'"from":"{phone}","from_user_id":"foo_bar",',
+        )
     if quirk == NO_PROFILE:
         return wire.contact(None, "", phone, bsuid, parent), wire.ids("from", phone, bsuid, parent)
     assert quirk == AT_USERNAME
-    return (wire.contact(name, f"@{username.upper()}", phone, bsuid, parent),
-            wire.ids("from", phone, bsuid, parent))
+    return (
+        wire.contact(name, f"@{username.upper()}", phone, bsuid, parent),
+        wire.ids("from", phone, bsuid, parent),
+    )
 
 
 def _content(job: Job, message: int, time: int, number: int) -> str:
@@ -300,15 +341,19 @@ def _content(job: Job, message: int, time: int, number: int) -> str:
     card = job.traffic.card[message]
     if card == CARD_REQUEST:
         phone = job.world.wa_id[job.traffic.number[message]]
-        return ('"type":"contacts","contacts":[{"origin":"contact_request","phones":'
-                f'[{{"phone":"+{phone}","wa_id":"{phone}","type":"CELL"}}]}}]')
+        return (
+            '"type":"contacts","contacts":[{"origin":"contact_request","phones":'
+            f'[{{"phone":"+{phone}","wa_id":"{phone}","type":"CELL"}}]}}]'
+        )
     if card == CARD_OTHER:
         # Anybody's card; the origin is named since the button exists.
         phone = job.world.wa_id[message * 7919 % len(job.world.wa_id)]
         origin = '"origin":"other",' if time >= CONTACT_REQUEST_START * SECOND else ""
-        return (f'"type":"contacts","contacts":[{{{origin}"name":{{"formatted_name":"Contato",'
-                f'"first_name":"Contato"}},"phones":[{{"phone":"+{phone}","wa_id":"{phone}",'
-                '"type":"CELL"}],"vcard":"BEGIN:VCARD"}]')
+        return (
+            f'"type":"contacts","contacts":[{{{origin}"name":{{"formatted_name":"Contato",'
+            f'"first_name":"Contato"}},"phones":[{{"phone":"+{phone}","wa_id":"{phone}",'
+            '"type":"CELL"}],"vcard":"BEGIN:VCARD"}]'
+        )
     if message % 5 == 0:
         content = _OTHER_TYPES[message // 5 % len(_OTHER_TYPES)]
     else:
