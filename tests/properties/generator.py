@@ -34,6 +34,8 @@ NUMBERS = (
 START = datetime(2025, 6, 1, 12, tzinfo=UTC)
 END = datetime(2026, 11, 1, tzinfo=UTC)
 
+Choose = Callable[[int], int]
+
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 STEPS = (
     0 * DAY, 0 * DAY, SECOND, HOUR, DAY, DAY, 6 * DAY, 7 * DAY, 8 * DAY, 29 * DAY, 31 * DAY,
@@ -103,7 +105,7 @@ class _Person:
 class _Story:
     """The state of the world while a case is told."""
 
-    draw: Callable[[st.SearchStrategy[Any]], Any]
+    choose: Choose
     persons: list[_Person]
     now: datetime = START
     records: list[Record] = field(default_factory=list)
@@ -113,10 +115,10 @@ class _Story:
     phone_era: int = 0
 
     def pick(self, choices: Sequence[Any]) -> Any:
-        return self.draw(st.sampled_from(choices))
+        return choices[self.choose(len(choices))]
 
     def chance(self, one_in: int) -> bool:
-        return self.draw(st.integers(1, one_in)) == one_in
+        return self.choose(one_in) == one_in - 1
 
     def new_id(self) -> str:
         self.counter += 1
@@ -333,31 +335,43 @@ def _first_message(record: Record) -> Json | None:
     return items[0] if items and items[0]["type"] == "text" else None
 
 
-@st.composite
-def cases(draw: Callable[..., Any], min_events: int = 3, max_events: int = 25) -> Case:
-    """Histories of one portfolio: 1-4 persons, 1-3 phones, 1-4 BSUIDs, two WABAs, three numbers."""
-    phones = PHONES[: draw(st.integers(1, len(PHONES)))]
-    persons = [
-        _Person(
-            bsuid,
-            draw(st.sampled_from(phones)),
-            draw(st.sampled_from(NAMES)),
-            draw(st.sampled_from(USERNAMES)),
-            draw(st.sampled_from((None, None, *PARENTS))),
-            draw(st.booleans()),
+def tell(choose: Choose, min_events: int = 3, max_events: int = 25) -> Case:
+    """Tell one case; ``choose(n)`` decides everything with numbers below ``n``."""
+    story = _Story(choose, [])
+    story.phone_era = story.pick((0, 0, 2, 4, 8))
+    phones = PHONES[: 1 + choose(len(PHONES))]
+    for place, bsuid in enumerate(BSUIDS[: 1 + choose(len(BSUIDS))]):
+        story.persons.append(
+            _Person(
+                bsuid,
+                story.pick((*(phones[place % len(phones)],) * 3, *phones)),
+                story.pick(NAMES),
+                story.pick(USERNAMES),
+                story.pick((None, None, *PARENTS)),
+                story.chance(2),
+            )
         )
-        for bsuid in BSUIDS[: draw(st.integers(1, len(BSUIDS)))]
-    ]
-    story = _Story(draw, persons, phone_era=draw(st.sampled_from((0, 0, 2, 4, 8))))
-    count = draw(st.integers(min_events, max_events))
+    count = min_events + choose(max_events - min_events + 1)
     tries = 0
     while len(story.records) < count and tries < 2 * count:
         tries += 1
-        step = draw(st.sampled_from(STEPS))
+        step = story.pick(STEPS)
         story.now = story.now + step if story.now + step < END else story.now
-        _tell(story, draw(st.sampled_from(KINDS)))
-    moved_at = draw(st.sampled_from((None, None, None, START + 100 * DAY, START + 200 * DAY)))
+        _tell(story, story.pick(KINDS))
+    moved_at = story.pick((None, None, None, START + 100 * DAY, START + 200 * DAY))
     return Case(tuple(story.records), moved_at)
+
+
+@st.composite
+def cases(draw: Callable[..., Any], min_events: int = 3, max_events: int = 25) -> Case:
+    """Histories of one portfolio: 1-4 persons, 1-3 phones, 1-4 BSUIDs, two WABAs, three numbers."""
+    return tell(lambda below: draw(st.integers(0, below - 1)), min_events, max_events)
+
+
+def sample(count: int, seed: int = 0, min_events: int = 3, max_events: int = 25) -> list[Case]:
+    """Many cases at once, the same for the same seed, to be packed into one build."""
+    rng = random.Random(seed)
+    return [tell(rng.randrange, min_events, max_events) for _ in range(count)]
 
 
 # --- Placing ------------------------------------------------------------------------------------
@@ -389,10 +403,14 @@ def place(case: Case, index: int) -> Placed:
     if case.moved_at is None:
         rows.append(_account(second, portfolio))
     else:
-        moved = wire.iso(case.moved_at)
+        moved = _seed_time(case.moved_at)
         rows.append(_account(second, f"{portfolio}-before", valid_to=moved))
         rows.append(_account(second, portfolio, valid_from=moved))
     return Placed(portfolio, tuple(rewritten(list(case.records))), tuple(rows))
+
+
+def _seed_time(when: datetime) -> str:
+    return when.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def _account(waba: str, portfolio: str, valid_from: str = "", valid_to: str = "") -> dict[str, str]:
@@ -412,7 +430,7 @@ def override_row(portfolio: str, left: tuple, right: tuple, decision: str) -> di
     """The row of ``identity_overrides`` that links or cuts two nodes."""
 
     def end(side: str, node: tuple) -> dict[str, str]:
-        at = wire.iso(node[2]) if node[0] == "phone" else ""
+        at = _seed_time(node[2]) if node[0] == "phone" else ""
         return {f"{side}_type": node[0], f"{side}_value": node[1], f"{side}_at": at}
 
     return {

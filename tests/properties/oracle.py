@@ -1500,8 +1500,8 @@ def resolve(
 ) -> Resolution:
     """Resolve landing records to customers.
 
-    ``business_accounts``, ``overrides`` and ``ignored`` are rows as in the seeds; a bare identifier in
-    ``ignored`` holds in every portfolio. The order of the records does not matter.
+    ``business_accounts``, ``overrides`` and ``ignored`` are rows as in the seeds; a bare identifier
+    in ``ignored`` holds in every portfolio. The order of the records does not matter.
     """
     variables = variables or Variables()
     events = deduplicate(read_events(records))

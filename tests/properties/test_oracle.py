@@ -643,6 +643,18 @@ def test_portfolios_are_isolated(left, right, seed):
         assert mine.reviews == alone.reviews and mine.holder_changed == alone.holder_changed
 
 
+def test_many_cases_fit_in_one_build():
+    cases = generator.sample(60, seed=3)
+    assert cases == generator.sample(60, seed=3)
+    assert len({str(case) for case in cases}) == len(cases)
+    placed = [generator.place(case, index) for index, case in enumerate(cases)]
+    records = [one for case in placed for one in case.records]
+    accounts = [row for case in placed for row in case.business_accounts]
+    whole = resolve(records, accounts)
+    assert not any(kind == "unmapped_waba" for _, kind, _ in whole.reviews)
+    assert {rule for *_, rule in whole.links} >= {"R2", "R5"}
+
+
 @QUICK
 @given(generator.cases(), SEEDS)
 def test_without_evidence_nothing_is_linked(case, seed):
