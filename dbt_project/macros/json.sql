@@ -185,11 +185,11 @@
     from_json({{ column }}, '{{ tojson(shape) | replace('"text"', '"VARCHAR"') }}')
 {%- endmacro %}
 
-{#- Structs and lists as JSON text, the way back from json_read. -#}
-{% macro json_text(column) -%}
-    {{ return(adapter.dispatch('json_text')(column)) }}
+{#- The part of a JSON text that stands at a path like a.b[0].c, as compact JSON text. -#}
+{% macro json_part(column, path) -%}
+    {{ return(adapter.dispatch('json_part')(column, path)) }}
 {%- endmacro %}
 
-{% macro duckdb__json_text(column) -%}
-    cast(to_json({{ column }}) as varchar)
+{% macro duckdb__json_part(column, path) -%}
+    cast(json_extract({{ column }}, '$.' || {{ path }}) as varchar)
 {%- endmacro %}

@@ -15,6 +15,7 @@ parsed as (
         landing_file,
         line_number,
         received_at,
+        body as body_text,
         {{ json_read('body', webhook_shape()) }} as body
     from webhooks
 
@@ -27,6 +28,7 @@ entries as (
         landing_file,
         line_number,
         received_at,
+        body_text,
         unnest(body.entry) as entry,
         generate_subscripts(body.entry, 1) - 1 as entry_index
     from parsed
@@ -40,6 +42,7 @@ changes as (
         landing_file,
         line_number,
         received_at,
+        body_text,
         entry_index,
         entry.id as waba_id,
         entry.time as entry_time,
@@ -57,6 +60,7 @@ gathered as (
         landing_file,
         line_number,
         received_at,
+        body_text,
         waba_id,
         entry_time,
         entry_index,
@@ -88,11 +92,30 @@ gathered as (
 counted as (
 
     select
-        *,
+        load_id,
+        landing_file,
+        line_number,
+        received_at,
+        source_field,
+        body_text,
+        {{ blank_to_null('waba_id') }} as waba_id,
+        {{ blank_to_null('value.metadata.phone_number_id') }} as phone_number_id,
+        {{ blank_to_null('value.metadata.display_phone_number') }} as display_phone_number,
+        coalesce(value.timestamp, entry_time) as change_timestamp,
+        'entry[' || entry_index || '].changes[' || change_index || '].value' as change_path,
+        messages,
+        statuses,
+        contacts,
         coalesce(len(messages), 0) as message_count,
         coalesce(len(statuses), 0) as status_count,
         coalesce(len(contacts), 0) as contact_count,
-        (coalesce(len(messages), 0) + coalesce(len(statuses), 0)) = 0
+        coalesce(len(value.messages), 0) as echoes_from,
+        coalesce(len(value.messages), 0) + coalesce(len(value.message_echoes), 0) as standby_from,
+        coalesce(len(value.messages), 0)
+        + coalesce(len(value.message_echoes), 0)
+        + coalesce(len(value.standby.messages), 0) as standby_echoes_from,
+        coalesce(len(value.statuses), 0) as standby_statuses_from,
+        coalesce(len(messages), len(statuses), 0) = 0
         or value.history is not null
         or value.calls is not null
         or value.groups is not null
@@ -116,85 +139,31 @@ listed as (
                 else list_concat(list_resize(statuses[1:0], message_count), statuses)
             end
         ) as status,
-        unnest(range(0, message_count + status_count + if(has_other, 1, 0))) as item_index,
-        case when contact_count > 1 then list_transform(contacts, lambda c: c.user_id) end as user_ids,
-        case when contact_count > 1 then list_transform(contacts, lambda c: c.wa_id) end as wa_ids
+        unnest(
+            range(0, message_count + status_count + case when has_other then 1 else 0 end)
+        ) as item_index,
+        case when contact_count > 1 then list_transform(contacts, lambda c: c.user_id) end
+            as contact_user_ids,
+        case when contact_count > 1 then list_transform(contacts, lambda c: c.wa_id) end
+            as contact_wa_ids
     from counted
 
 ),
 
--- Where an item stands in its body, and whom it is about.
-located as (
+-- Where an item stands in its body.
+placed as (
 
     select
-        load_id,
-        landing_file,
-        line_number,
-        received_at,
-        source_field,
-        contacts,
-        contact_count,
-        user_ids,
-        wa_ids,
-        message,
-        status,
-        message_count + status_count = 1 as is_alone,
-        item_index = 0 as opens_change,
-        case when item_index >= message_count + status_count
-            then coalesce(value.timestamp, entry_time)
-        end as change_timestamp,
-        {{ blank_to_null('waba_id') }} as waba_id,
-        {{ blank_to_null('value.metadata.phone_number_id') }} as phone_number_id,
-        {{ blank_to_null('value.metadata.display_phone_number') }} as display_phone_number,
+        *,
+        item_index - message_count as status_index,
         case
             when item_index >= message_count + status_count then 'other'
             when item_index >= message_count then 'status'
-            when value.message_echoes is null and value.standby is null then 'message'
-            when item_index < coalesce(len(value.messages), 0) then 'message'
-            when
-                item_index
-                < coalesce(len(value.messages), 0) + coalesce(len(value.message_echoes), 0)
-                then 'echo'
-            when
-                item_index
-                < message_count - coalesce(len(value.standby.message_echoes), 0)
-                then 'message'
+            when item_index < echoes_from then 'message'
+            when item_index < standby_from then 'echo'
+            when item_index < standby_echoes_from then 'message'
             else 'echo'
-        end as item_kind,
-        'entry[' || entry_index || '].changes[' || change_index || '].value'
-        || case
-            when item_index >= message_count + status_count then ''
-            when item_index >= message_count + coalesce(len(value.statuses), 0)
-                then '.standby.statuses['
-                    || (item_index - message_count - coalesce(len(value.statuses), 0)) || ']'
-            when item_index >= message_count
-                then '.statuses[' || (item_index - message_count) || ']'
-            when item_index < coalesce(len(value.messages), 0)
-                then '.messages[' || item_index || ']'
-            when
-                item_index
-                < coalesce(len(value.messages), 0) + coalesce(len(value.message_echoes), 0)
-                then '.message_echoes['
-                    || (item_index - coalesce(len(value.messages), 0)) || ']'
-            when item_index < message_count - coalesce(len(value.standby.message_echoes), 0)
-                then '.standby.messages[' || (
-                    item_index
-                    - coalesce(len(value.messages), 0)
-                    - coalesce(len(value.message_echoes), 0)
-                ) || ']'
-            else
-                '.standby.message_echoes[' || (
-                    item_index - message_count + coalesce(len(value.standby.message_echoes), 0)
-                ) || ']'
-        end as json_path,
-        case
-            when item_index < message_count then item_index + 1 else item_index - message_count + 1
-        end as list_position_here,
-        case
-            when item_index >= message_count + status_count then {{ json_text('value') }}
-            when message.system is not null or message.contacts is not null
-                then {{ json_text('message') }}
-        end as detail
+        end as item_kind
     from listed
 
 ),
@@ -202,67 +171,126 @@ located as (
 identified as (
 
     select
-        *,
+        load_id,
+        landing_file,
+        line_number,
+        received_at,
+        source_field,
+        waba_id,
+        phone_number_id,
+        display_phone_number,
+        item_kind,
+        message,
+        status,
+        contacts,
+        contact_count,
+        contact_user_ids,
+        contact_wa_ids,
+        item_index = 0 as opens_change,
+        message_count + status_count = 1 as is_alone,
+        case when item_kind = 'status' then status_index else item_index end + 1 as likely_position,
+        change_path || case
+            when item_kind = 'other' then ''
+            when item_kind = 'status' and status_index < standby_statuses_from
+                then '.statuses[' || status_index || ']'
+            when item_kind = 'status'
+                then '.standby.statuses[' || (status_index - standby_statuses_from) || ']'
+            when item_index < echoes_from then '.messages[' || item_index || ']'
+            when item_index < standby_from
+                then '.message_echoes[' || (item_index - echoes_from) || ']'
+            when item_index < standby_echoes_from
+                then '.standby.messages[' || (item_index - standby_from) || ']'
+            else '.standby.message_echoes[' || (item_index - standby_echoes_from) || ']'
+        end as json_path,
+        item_kind = 'other'
+        or message.system is not null
+        or message.contacts is not null as has_detail,
+        body_text,
         {{ blank_to_null('coalesce(message.id, status.id)') }} as item_id,
         {{ blank_to_null('coalesce(message.type, status.status)') }} as item_type,
-        {{ epoch_to_timestamp('coalesce(message.timestamp, status.timestamp, change_timestamp)') }} as event_at,
+        case
+            when item_kind = 'other' then change_timestamp
+            else coalesce(message.timestamp, status.timestamp)
+        end as event_timestamp,
         {{ blank_to_null('message."from"') }} as from_id,
         {{ blank_to_null('coalesce(status.recipient_id, message."to")') }} as recipient_id,
-        {{ blank_to_null("case
-            when item_kind = 'status' then status.recipient_user_id
-            when item_kind = 'echo' then message.to_user_id
-            else message.from_user_id
-        end") }} as user_id,
-        {{ blank_to_null("case
-            when item_kind = 'status' then coalesce(
-                status.recipient_parent_user_id,
-                status.parent_recipient_user_id,
-                status.parent_user_id
-            )
-            when item_kind = 'echo' then message.to_parent_user_id
-            else message.from_parent_user_id
-        end") }} as parent_user_id,
+        case
+            when item_kind = 'status' then {{ blank_to_null('status.recipient_user_id') }}
+            when item_kind = 'echo' then {{ blank_to_null('message.to_user_id') }}
+            else {{ blank_to_null('message.from_user_id') }}
+        end as user_id,
+        case
+            when item_kind = 'status'
+                then coalesce(
+                    {{ blank_to_null('status.recipient_parent_user_id') }},
+                    {{ blank_to_null('status.parent_recipient_user_id') }},
+                    {{ blank_to_null('status.parent_user_id') }}
+                )
+            when item_kind = 'echo' then {{ blank_to_null('message.to_parent_user_id') }}
+            else {{ blank_to_null('message.from_parent_user_id') }}
+        end as parent_user_id,
         {{ blank_to_null('status.recipient_participant_id') }} as participant_id,
         {{ blank_to_null('status.recipient_participant_user_id') }} as participant_user_id,
         {{ blank_to_null('status.recipient_participant_parent_user_id') }}
             as participant_parent_user_id
-    from located
+    from placed
 
 ),
 
--- A contact belongs to an item by its ids, never by its place: the user id, else the phone, else it
--- is the only one and nothing speaks against it. The place is only where to look first.
-matched as (
+people as (
 
     select
         *,
+        {{ epoch_to_timestamp('event_timestamp') }} as event_at,
         coalesce(participant_user_id, user_id) as person_user_id,
         case
             when item_kind = 'message' then from_id
             when status.recipient_type = 'group' then participant_id
             else coalesce(participant_id, recipient_id)
-        end as person_wa_id,
+        end as person_wa_id
+    from identified
+
+),
+
+-- A contact belongs to an item by its ids, never by its place: the user id, else the phone, else it
+-- is the only one and nothing speaks against it. The place is only where to look first.
+positioned as (
+
+    select
+        *,
         case
             when contact_count = 0 or item_kind = 'other' then null
-            when contact_count = 1
-                then case
-                    when contacts[1].user_id = person_user_id then 1
-                    when nullif(contacts[1].user_id, '') <> person_user_id then null
-                    when contacts[1].wa_id = person_wa_id or is_alone then 1
-                    when item_kind <> 'status' and item_type <> 'system' then 1
-                end
-            when contacts[list_position_here].user_id = person_user_id then list_position_here
-            when person_user_id is not null and list_contains(user_ids, person_user_id)
-                then list_position(user_ids, person_user_id)
-            when
-                person_wa_id is not null
-                and coalesce(
-                    contacts[list_position(wa_ids, person_wa_id)].user_id in ('', person_user_id),
-                    true
-                )
-                then list_position(wa_ids, person_wa_id)
+            when contact_count = 1 then 1
+            when contacts[likely_position].user_id = person_user_id then likely_position
+            when person_user_id is not null and list_contains(contact_user_ids, person_user_id)
+                then list_position(contact_user_ids, person_user_id)
+            when person_wa_id is not null then list_position(contact_wa_ids, person_wa_id)
         end as contact_position
-    from identified
+    from people
+
+),
+
+candidates as (
+
+    select
+        *,
+        contacts[contact_position] as candidate
+    from positioned
+
+),
+
+matched as (
+
+    select
+        *,
+        case
+            when candidate.user_id = person_user_id then candidate
+            when nullif(candidate.user_id, '') <> person_user_id then null
+            when candidate.wa_id = person_wa_id then candidate
+            when contact_count > 1 then null
+            when is_alone or (item_kind <> 'status' and item_type <> 'system') then candidate
+        end as contact
+    from candidates
 
 ),
 
@@ -287,14 +315,14 @@ final as (
         recipient_id,
         user_id,
         parent_user_id,
-        {{ blank_to_null('contacts[contact_position].wa_id') }} as contact_wa_id,
-        {{ blank_to_null('contacts[contact_position].user_id') }} as contact_user_id,
-        {{ blank_to_null('contacts[contact_position].parent_user_id') }} as contact_parent_user_id,
-        {{ blank_to_null('contacts[contact_position].profile.username') }} as contact_username,
-        {{ blank_to_null('contacts[contact_position].profile.name') }} as contact_profile_name,
-        contact_position is not null as has_contact,
+        {{ blank_to_null('contact.wa_id') }} as contact_wa_id,
+        {{ blank_to_null('contact.user_id') }} as contact_user_id,
+        {{ blank_to_null('contact.parent_user_id') }} as contact_parent_user_id,
+        {{ blank_to_null('contact.profile.username') }} as contact_username,
+        {{ blank_to_null('contact.profile.name') }} as contact_profile_name,
+        contact is not null as has_contact,
         {{ blank_to_null(
-            'coalesce(message.identity.hash, contacts[contact_position].identity_key_hash)'
+            'coalesce(message.identity.hash, contact.identity_key_hash)'
         ) }} as identity_key_hash,
         {{ blank_to_null('message.group_id') }} as group_id,
         {{ blank_to_null('message.context.id') }} as reply_to_message_id,
@@ -307,7 +335,7 @@ final as (
         participant_user_id,
         participant_parent_user_id,
         try_cast(status.errors[1].code as integer) as error_code,
-        detail
+        case when has_detail then {{ json_part('body_text', 'json_path') }} end as detail
     from matched
 
 )
