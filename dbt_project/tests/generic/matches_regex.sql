@@ -1,0 +1,16 @@
+{#- Every value matches the whole pattern; nulls are left alone. -#}
+{% test matches_regex(model, column_name, pattern) %}
+
+select {{ column_name }}
+from {{ model }}
+where not {{ regex_full_match(column_name, pattern) }}
+
+{% endtest %}
+
+{% macro regex_full_match(column, pattern) -%}
+    {{ return(adapter.dispatch('regex_full_match')(column, pattern)) }}
+{%- endmacro %}
+
+{% macro duckdb__regex_full_match(column, pattern) -%}
+    regexp_full_match({{ column }}, '{{ pattern | replace("'", "''") }}')
+{%- endmacro %}
