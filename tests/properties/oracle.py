@@ -121,6 +121,11 @@ class Event:
     def message_id(self) -> str:
         return str(self.item.get("id", ""))
 
+    @property
+    def evidence_id(self) -> str:
+        """What the event is called as evidence: its own id where it has one."""
+        return self.message_id or self.event_id
+
 
 def event_id(*parts: str) -> str:
     """Name an event by what makes it the same event: the parts of its deduplication key."""
@@ -277,6 +282,7 @@ class Observation:
     direction: str = "none"
     is_status: bool = False
     is_failed: bool = False
+    is_sync: bool = False
     is_live: bool = True
     is_message_contact: bool = False
     message_id: str | None = None
@@ -448,7 +454,7 @@ def observe(
                 shown.parent or known.parent,
             )
             seen = Observation(
-                event_id=event.event_id,
+                event_id=event.evidence_id,
                 path=path,
                 received_at=event.received_at,
                 occurred_at=event.occurred_at,
@@ -464,6 +470,7 @@ def observe(
                 direction=direction,
                 is_status=is_status,
                 is_failed=is_status and event.item.get("status") == "failed",
+                is_sync=event.kind == "sync",
                 is_live=not event.synced,
                 is_message_contact=event.kind == "message" and contact is not None,
                 message_id=event.message_id
@@ -586,7 +593,7 @@ def read_change(event: Event, nobody: Collection[str]) -> Change | None:
     return Change(
         event.evidence_at,
         event.received_at,
-        event.event_id,
+        event.evidence_id,
         named if both else "body_text" if body else "phone",
         old_bsuid,
         allowed(old.phone),
@@ -892,7 +899,8 @@ class PhoneLine:
         loose: dict[int, list[Observation]] = defaultdict(list)
         for seen in sorted(phone_only, key=lambda o: o.order):
             at = seen.evidence_at
-            if self.holder(at) is None and not self.is_uncertain(at) and not seen.is_failed:
+            is_contact = not seen.is_failed and not seen.is_sync
+            if self.holder(at) is None and not self.is_uncertain(at) and is_contact:
                 loose[self.stretch(at)].append(seen)
         for stretch, found in loose.items():
             live = [seen for seen in found if seen.direction == "inbound" and seen.is_live]
@@ -1187,23 +1195,30 @@ def r8_void(
     for edge in kept:
         groups.join(edge.old, edge.new)
     void, reviews = set(), set()
-    granted: set[tuple[str, str]] = set()
+    granted: set[tuple[str | None, Node, datetime]] = set()
     for asked in sorted(pairings, key=lambda o: o.pairing_order):
         if asked.tier != 2:
             continue
-        mine = asked.pair in granted or any(
-            other.pair == asked.pair and other.tier == 1 and other.paired_at < asked.paired_at
+        sender = groups.root(("bsuid", asked.bsuid))
+        mine = any(
+            phone == asked.phone and root == sender and at < asked.paired_at
+            for phone, root, at in granted
+        ) or any(
+            other.phone == asked.phone
+            and groups.root(("bsuid", other.bsuid)) == sender
+            and other.tier == 1
+            and other.paired_at < asked.paired_at
             for other in pairings
         )
         others = {
             other.bsuid
             for other in pairings
             if other.phone == asked.phone
-            and groups.root(("bsuid", other.bsuid)) != groups.root(("bsuid", asked.bsuid))
+            and groups.root(("bsuid", other.bsuid)) != sender
             and timedelta(0) < asked.paired_at - other.paired_at <= variables.silence
         }
         if mine or not others:
-            granted.add(asked.pair)
+            granted.add((asked.phone, sender, asked.paired_at))
         else:
             void.add((asked.event_id, asked.path))
             reviews.add(("attested_phone_taken", tuple(sorted(asked.pair))))

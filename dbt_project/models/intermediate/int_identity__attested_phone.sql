@@ -17,26 +17,39 @@ attested as (
 
     select *
     from observations
-    where observation_kind = 'contact_request' and bsuid is not null and phone is not null
+    where observation_kind = 'shared_contact' and bsuid is not null and phone is not null
 
 ),
 
--- BSUIDs that named succession joins with the sender are the same customer.
-succession as (
+-- BSUIDs that succession by name joins are the same customer; succession by phone needs the claims.
+named_edges as (
 
     select
         portfolio_id,
-        coalesce(old_bsuid, body_old_bsuid) as bsuid,
-        new_bsuid as kin_bsuid
+        coalesce(old_bsuid, body_old_bsuid) as left_node_id,
+        new_bsuid as right_node_id,
+        max(if(old_bsuid is null, 1, strength)) as strength
     from changes
-    where coalesce(old_bsuid, body_old_bsuid) is not null and new_bsuid is not null
+    where coalesce(old_bsuid, body_old_bsuid) <> new_bsuid
+    group by all
+
+),
+
+judged_edges as (
+
+    {{ keep_unambiguous('named_edges') }}
+
+),
+
+succession as (
+
+    select portfolio_id, left_node_id as bsuid, right_node_id as kin_bsuid
+    from judged_edges
+    where decision = 'kept'
     union all
-    select
-        portfolio_id,
-        new_bsuid as bsuid,
-        coalesce(old_bsuid, body_old_bsuid) as kin_bsuid
-    from changes
-    where coalesce(old_bsuid, body_old_bsuid) is not null and new_bsuid is not null
+    select portfolio_id, right_node_id as bsuid, left_node_id as kin_bsuid
+    from judged_edges
+    where decision = 'kept'
 
 ),
 
@@ -69,6 +82,7 @@ earlier_pairings as (
         attested.event_id,
         attested.bsuid,
         attested.phone,
+        observations.tier,
         observations.bsuid as other_bsuid,
         observations.evidence_at,
         observations.event_id as other_event_id,
@@ -81,7 +95,6 @@ earlier_pairings as (
         and attested.phone = observations.phone
         and attested.evidence_at > observations.evidence_at
         and observations.bsuid is not null
-        and observations.observation_kind <> 'contact_request'
     left join kin
         on attested.portfolio_id = kin.portfolio_id
         and attested.bsuid = kin.bsuid
@@ -96,11 +109,45 @@ judged as (
         event_id,
         bsuid,
         phone,
-        bool_or(is_same_customer) as was_held_before,
+        bool_or(is_same_customer and tier = 1) as was_held_before,
         arg_max(other_bsuid, (evidence_at, other_event_id))
             filter (where is_recent and not is_same_customer) as taken_by_bsuid
     from earlier_pairings
     group by all
+
+),
+
+-- A request that nobody stood against lets the same customer's later ones stand too.
+granted as (
+
+    select
+        attested.portfolio_id,
+        attested.phone,
+        attested.bsuid,
+        min(attested.evidence_at) as granted_at
+    from attested
+    left join judged using (portfolio_id, event_id, bsuid, phone)
+    where judged.taken_by_bsuid is null or judged.was_held_before
+    group by all
+
+),
+
+granted_before as (
+
+    select distinct
+        attested.portfolio_id,
+        attested.event_id,
+        attested.bsuid,
+        attested.phone
+    from attested
+    inner join kin
+        on attested.portfolio_id = kin.portfolio_id
+        and attested.bsuid = kin.bsuid
+    inner join granted
+        on kin.portfolio_id = granted.portfolio_id
+        and kin.kin_bsuid = granted.bsuid
+        and attested.phone = granted.phone
+        and attested.evidence_at > granted.granted_at
 
 ),
 
@@ -113,9 +160,12 @@ final as (
         attested.phone,
         attested.evidence_at,
         judged.taken_by_bsuid,
-        judged.taken_by_bsuid is not null and not judged.was_held_before as is_void
+        judged.taken_by_bsuid is not null
+        and not judged.was_held_before
+        and granted_before.event_id is null as is_void
     from attested
     left join judged using (portfolio_id, event_id, bsuid, phone)
+    left join granted_before using (portfolio_id, event_id, bsuid, phone)
 
 )
 

@@ -308,7 +308,7 @@ final as (
         bsuid,
         paired_at,
         evidence_event_id,
-        if(opened_by = 'contact_request', 'R8', 'R5') as link_rule,
+        if(opened_by = 'shared_contact', 'R8', 'R5') as link_rule,
         date_diff('day', last_inbound_at, paired_at) as silence_days,
         segment_name,
         bsuid_name,

@@ -148,7 +148,7 @@ shared_sightings as (
     select
         waba_id, phone_number_id, event_id, message_id, source_field,
         received_at, occurred_at, evidence_at, evidence_at as seen_at,
-        'contact_request' as observation_kind,
+        'shared_contact' as observation_kind,
         'none' as direction,
         2 as tier,
         {{ bsuid_of(['from_user_id', 'from_id', 'contact_user_id', 'contact_wa_id']) }} as bsuid,

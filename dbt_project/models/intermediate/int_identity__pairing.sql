@@ -32,7 +32,7 @@ pairings as (
         and observations.event_id = attested.event_id
         and observations.bsuid = attested.bsuid
         and observations.phone = attested.phone
-        and observations.observation_kind = 'contact_request'
+        and observations.observation_kind = 'shared_contact'
     where
         observations.bsuid is not null
         and observations.phone is not null

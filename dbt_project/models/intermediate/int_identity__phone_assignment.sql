@@ -13,20 +13,6 @@ segments as (
 
 ),
 
-claims as (
-
-    select * from {{ ref('int_identity__claim') }}
-
-),
-
-reached_phones as (
-
-    select portfolio_id, phone from segments
-    union
-    select portfolio_id, phone from claims
-
-),
-
 -- Failed statuses before a segment's first real sighting still belong to that stretch.
 placed as (
 
@@ -72,13 +58,9 @@ final as (
         end as node_kind,
         case
             when placed.holding = 'uncertain' then 'holder_uncertain'
-            when placed.holding = 'unheld' and placed.segment_node_id is null
-                then if(reached_phones.phone is null, 'never_reached', 'holder_uncertain')
+            when placed.holding = 'unheld' and placed.segment_node_id is null then 'never_reached'
         end as unassigned_reason
     from placed
-    left join reached_phones
-        on placed.portfolio_id = reached_phones.portfolio_id
-        and placed.phone = reached_phones.phone
 
 )
 

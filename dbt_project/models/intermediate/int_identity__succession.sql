@@ -78,18 +78,9 @@ edges as (
 ),
 
 -- At equal strength the edges of a fork or a join are all dropped; the strictly strongest stays.
-ranked as (
+judged as (
 
-    select
-        *,
-        rank() over leaving as rank_leaving,
-        count(*) over (partition by portfolio_id, left_node_id, strength) as equals_leaving,
-        rank() over entering as rank_entering,
-        count(*) over (partition by portfolio_id, right_node_id, strength) as equals_entering
-    from edges
-    window
-        leaving as (partition by portfolio_id, left_node_id order by strength desc),
-        entering as (partition by portfolio_id, right_node_id order by strength desc)
+    {{ keep_unambiguous('edges') }}
 
 ),
 
@@ -99,18 +90,17 @@ final as (
         portfolio_id,
         left_node_id,
         right_node_id,
-        case strength when 4 then 'typed' when 3 then 'user_id_update' when 2 then 'phone' else 'body_text' end as strength,
+        case strength
+            when 4 then 'typed'
+            when 3 then 'user_id_update'
+            when 2 then 'phone'
+            else 'body_text'
+        end as strength,
         if(strength >= 3, 1, 4) as evidence_tier,
         evidence_event_id,
         linked_at,
-        case
-            when rank_leaving = 1 and rank_entering = 1
-                and equals_leaving = 1 and equals_entering = 1 then 'kept'
-            when (rank_leaving = 1 and equals_leaving > 1)
-                or (rank_entering = 1 and equals_entering > 1) then 'ambiguous'
-            else 'outranked'
-        end as decision
-    from ranked
+        decision
+    from judged
 
 )
 

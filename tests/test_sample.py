@@ -1,0 +1,131 @@
+"""Every story of the sample comes out as its README tells it (seeds/sample/expected*.csv)."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import duckdb
+import pytest
+
+from tests.build import ROOT, Build
+
+SAMPLE = ROOT / "seeds" / "sample"
+
+
+def read(path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+EXPECTATIONS = read(SAMPLE / "expected.csv")
+STORIES = sorted({row["story"] for row in EXPECTATIONS})
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    """The sample, resolved with the reference seeds of the repository."""
+    build = Build(tmp_path_factory.mktemp("sample"))
+    shutil.copytree(SAMPLE / "webhooks", build.landing, dirs_exist_ok=True)
+    seeds = {path.stem: read(path) for path in (ROOT / "seeds").glob("*.csv")}
+    build.run((), seeds=seeds)
+    with duckdb.connect(str(build.warehouse), read_only=True) as connection:
+        yield connection
+
+
+def customer(warehouse, kind: str, value: str, portfolio: str | None) -> tuple[str, str] | None:
+    """The (customer_key, unassigned reason) behind an identifier or a message."""
+    if kind == "message":
+        sql = """select customer_key, unassigned_reason from marts.fct_message
+            where message_id = $value and portfolio_id = coalesce($portfolio, portfolio_id)"""
+    else:
+        sql = """select customer_key, null from marts.dim_customer_identifier
+            where identifier_type = $kind and identifier_value = $value
+              and portfolio_id = coalesce($portfolio, portfolio_id)
+            order by is_current desc, valid_from desc"""
+    names = {"kind": kind, "value": value, "portfolio": portfolio}
+    used = {name: names[name] for name in names if f"${name}" in sql}
+    return warehouse.execute(sql, used).fetchone()
+
+
+def attribute(warehouse, key: str | None, column: str):
+    row = warehouse.execute(
+        f"select {column} from marts.dim_customer where customer_key = ?", [key]
+    ).fetchone()
+    return row[0] if row else None
+
+
+def problem(warehouse, row: dict[str, str]) -> str | None:
+    """What is wrong with one expectation; None when it holds."""
+    kind, value, portfolio = row["identifier_type"], row["identifier_value"], row["portfolio_id"]
+    expectation, wanted = row["expectation"], row["value"]
+    if expectation == "rejected":
+        file, _, line = value.rpartition(":")
+        found = warehouse.execute(
+            "select 1 from raw.rejected_record where landing_file = ? and line_number = ?",
+            [file, int(line)],
+        ).fetchone()
+        return None if found else "not rejected"
+    if expectation == "review":
+        found = warehouse.execute(
+            """select kind from marts.identity_review
+               where portfolio_id = ? and ? in (left_value, right_value)""",
+            [portfolio, value],
+        ).fetchall()
+        return None if (wanted,) in found or (found and not wanted) else f"reviews: {found}"
+    key, reason = customer(warehouse, kind, value, portfolio) or (None, "not there")
+    if expectation == "unassigned":
+        return None if key is None and reason == wanted else f"{key}, {reason}"
+    if expectation == "stage":
+        found = attribute(warehouse, key, "identity_stage")
+        return None if found == wanted else f"stage {found}"
+    if expectation == "holder_changed":
+        found = attribute(warehouse, key, "holder_changed")
+        return None if found is (wanted == "true") else f"holder_changed {found}"
+    other_scope = portfolio if expectation == "same" else None
+    other = customer(
+        warehouse, row["same_customer_as_type"], row["same_customer_as_value"], other_scope
+    )
+    if key is None or other is None or other[0] is None:
+        return f"{key} ({reason}) against {other}"
+    if (key == other[0]) != (expectation == "same"):
+        return f"{key} against {other[0]}"
+    if wanted in ("same_enterprise", "different_enterprise"):
+        enterprises = {
+            attribute(warehouse, one, "enterprise_customer_key") for one in (key, other[0])
+        }
+        if (len(enterprises) == 1) != (wanted == "same_enterprise"):
+            return f"enterprises {enterprises}"
+    return None
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_story(warehouse, story):
+    problems = [
+        (row["identifier_value"], row["expectation"], found)
+        for row in EXPECTATIONS
+        if row["story"] == story and (found := problem(warehouse, row))
+    ]
+    assert not problems
+
+
+def test_customers_are_exactly_those_of_the_catalogue(warehouse):
+    found = set()
+    for row in read(SAMPLE / "expected_customers.csv"):
+        key, _ = customer(
+            warehouse, row["identifier_type"], row["identifier_value"], row["portfolio_id"]
+        ) or (None, None)
+        columns = "identity_stage, bsuid_count, phone_count, holder_changed"
+        seen = warehouse.execute(
+            f"select {columns} from marts.dim_customer where customer_key = ?", [key]
+        ).fetchone()
+        wanted = (
+            row["identity_stage"],
+            int(row["bsuid_count"]),
+            int(row["phone_count"]),
+            row["holder_changed"] == "true",
+        )
+        assert seen == wanted, row
+        found.add(key)
+    everyone = {key for (key,) in warehouse.execute("from marts.dim_customer select customer_key").fetchall()}
+    assert found == everyone
