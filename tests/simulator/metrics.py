@@ -63,8 +63,8 @@ def contingency(persons: np.ndarray, customers: np.ndarray) -> Contingency:
     # Each unassigned message gets a code of its own beyond the real ones.
     first_own = int(customers.max(initial=-1)) + 1
     customers[loose] = first_own + np.arange(loose.sum())
-    person_codes, person = np.unique(persons, return_inverse=True)
-    customer_codes, customer = np.unique(customers, return_inverse=True)
+    person_codes, person = _dense(persons)
+    customer_codes, customer = _dense(customers)
     width = max(len(customer_codes), 1)
     cells, count = np.unique(person * width + customer, return_counts=True)
     return Contingency(
@@ -76,6 +76,19 @@ def contingency(persons: np.ndarray, customers: np.ndarray) -> Contingency:
         assigned=customer_codes < first_own,
         person_codes=person_codes,
     )
+
+
+def _dense(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct codes in order, and the position of each value among them.
+
+    A table instead of a sort, as long as the codes are not much larger than their number.
+    """
+    top = int(values.max(initial=-1)) + 1
+    if top > 8 * len(values) + 1000:
+        return np.unique(values, return_inverse=True)
+    there = np.zeros(top, bool)
+    there[values] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
 
 
 def score(table: Contingency, only: np.ndarray | None = None) -> Scores:

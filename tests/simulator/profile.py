@@ -55,8 +55,9 @@ class Profile:
     reply_share: float = 0.5
     # assumption: a person who is a customer of a second portfolio as well
     second_portfolio: float = 0.2
-    # assumption: how long campaigns go on to a number whose owner left
-    stale_campaign_days: float = 120.0
+    # assumption: campaigns to a number whose owner left it go on so long; failed and unread
+    # sends then take it off the list. Beyond the quarantine they reach the next owner.
+    stale_campaign_days: float = 75.0
     # calm only: an inbound message at least this often (days), so that no silence is unbounded
     keepalive_days: float | None = None
 

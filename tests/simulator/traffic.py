@@ -115,7 +115,11 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     # --- what the business knows of an account --------------------------------------------
     first_contact = np.full(members, np.iinfo(np.int64).max)
     np.minimum.at(first_contact, in_row, in_time)
-    np.minimum.at(first_contact, out_row, out_time)
+    # Old customers may have been written to first; newcomers write themselves before anybody
+    # knows their number. A campaign to a recycled number whose new owner never wrote would be
+    # a message that nobody could attribute.
+    old = joined == world.start
+    np.minimum.at(first_contact, out_row[old[out_row]], out_time[old[out_row]])
     rotations = _rotations(world, rotate, first_contact, favourite)
     slots = len(business.PORTFOLIO_IDS)
     known = np.full(len(world.account_person) * slots, np.iinfo(np.int64).max)
@@ -124,11 +128,15 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
         if change.delivered:
             at = change.new_account * slots + change.portfolio
             known[at] = min(known[at], change.time)
-    # The number a person came with is in the business's own books.
-    firsts = np.flatnonzero(np.diff(world.account_person, prepend=-1))
-    known.reshape(-1, slots)[firsts] = 0
+    first = np.diff(world.account_person, prepend=-1) != 0
+    from_before = first & (world.account_start == world.start)
+    known.reshape(-1, slots)[from_before] = 0
 
-    out_account, out_number = _targets(world, person[out_row], portfolio[out_row], out_time, known)
+    out_account, out_number, keep = _targets(
+        world, first, person[out_row], portfolio[out_row], out_time, known
+    )
+    out_row, out_time = out_row[keep], out_time[keep]
+    out_account, out_number = out_account[keep], out_number[keep]
 
     # --- put together -----------------------------------------------------------------------
     row, time, kind, account, number = (
@@ -284,11 +292,17 @@ def _rotations(
 
 
 def _targets(
-    world: World, person: np.ndarray, portfolio: np.ndarray, time: np.ndarray, known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whom a campaign reaches: (account or -1, number).
+    world: World,
+    first: np.ndarray,
+    person: np.ndarray,
+    portfolio: np.ndarray,
+    time: np.ndarray,
+    known: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whom a campaign reaches: (account or -1, number, whether it is sent at all).
 
-    The business writes to the newest account of the person it knows of. If that number is
+    The business writes to the newest account of the person it knows of (`known`: since when,
+    per account x portfolio; `first`: first accounts of their persons). If that number is
     somebody else's by now, the other person gets the message; if nobody's, it fails.
     """
     slots = len(business.PORTFOLIO_IDS)
@@ -300,13 +314,13 @@ def _targets(
         - 1
     )
     unknown = known[account * slots + portfolio] > time
-    while unknown.any():
-        # First accounts are always known, so this ends.
-        account = np.where(unknown, account - 1, account)
+    while (unknown & ~first[account]).any():
+        account = np.where(unknown & ~first[account], account - 1, account)
         unknown = known[account * slots + portfolio] > time
     number = world.account_number[account]
     holder = world.holder_at(number, time)
-    return holder, number
+    stale = time - world.account_end[account] > world.profile.stale_campaign_days * DAY
+    return holder, number, ~unknown & ~stale
 
 
 def _small_traffic(

@@ -91,6 +91,16 @@ class Job:
     seed: int
 
 
+class _Texts:
+    """Strings to choose from, as arrays of objects; made once for all files."""
+
+    def __init__(self, world: World) -> None:
+        self.wa_id = np.array(world.wa_id, dtype=object)
+        self.variant = np.array(world.wa_id_variant, dtype=object)
+        self.usernames = np.array([*world.usernames, ""], dtype=object)
+        self.names = np.array(json_strings(world.names), dtype=object)
+
+
 @dataclass
 class FileResult:
     """What was written into one file."""
@@ -102,22 +112,23 @@ class FileResult:
 
 
 _job: Job | None = None
+_texts: _Texts | None = None
 
 
 def write(job: Job, workers: int) -> list[FileResult]:
     """Write all landing files below `job.out`; the same job gives the same bytes."""
-    global _job
+    global _job, _texts
     code, names = file_names(job.delivery.received)
     bounds = np.searchsorted(code, np.arange(len(names) + 1)).tolist()
     tasks = [(i, name, bounds[i], bounds[i + 1]) for i, name in enumerate(names)]
-    _job = job
+    _job, _texts = job, _Texts(job.world)
     try:
         if workers <= 1 or len(job.delivery.update) < PARALLEL_FROM:
             return [_write_file(*task) for task in tasks]
         with multiprocessing.get_context("fork").Pool(workers) as pool:
             return pool.starmap(_write_file, tasks, chunksize=1)
     finally:
-        _job = None
+        _job = _texts = None
 
 
 def _write_file(index: int, name: str, first: int, last: int) -> FileResult:
@@ -217,7 +228,8 @@ def _render(
     job: Job, rows: np.ndarray
 ) -> tuple[list[tuple[int, int]], list[list[str]], list[list[str]]]:
     """Head (business number, container), contacts and items of each update."""
-    updates, traffic, world = job.updates, job.traffic, job.world
+    updates, traffic, world, texts = job.updates, job.traffic, job.world, _texts
+    assert texts is not None
     heads: list = [None] * len(rows)
     contacts: list = [None] * len(rows)
     items: list = [None] * len(rows)
@@ -233,21 +245,17 @@ def _render(
     account = traffic.account[ref]
     known = np.maximum(account, 0)
     number = traffic.business_number[ref]
-    wa_id = np.array(world.wa_id, dtype=object)
-    variant = np.array(world.wa_id_variant, dtype=object)
     phone_of = traffic.number[ref]
-    phone = np.where(updates.variant[row], variant[phone_of], wa_id[phone_of])
+    phone = np.where(updates.variant[row], texts.variant[phone_of], texts.wa_id[phone_of])
     nowhere = np.flatnonzero(phone_of < 0)
     phone[nowhere] = [unused_number(i) for i in ref[nowhere].tolist()]
     phone = np.where(updates.phone[row], phone, "")
     bsuid = job.bsuid[known * SLOTS + NUMBER_PORTFOLIO[number]]
     bsuid = np.where(updates.bsuid[row], bsuid, "")
     parent = np.where(updates.parent[row], job.parent[known], "")
-    usernames = np.array([*world.usernames, ""], dtype=object)
-    username = np.where(updates.username[row], usernames[traffic.username[ref]], "")
-    names = np.array(json_strings(world.names), dtype=object)
+    username = np.where(updates.username[row], texts.usernames[traffic.username[ref]], "")
     owner = world.account_person[known]
-    name = names[world.name_at(owner, np.maximum(updates.time[row], world.joined[owner]))]
+    name = texts.names[world.name_at(owner, np.maximum(updates.time[row], world.joined[owner]))]
     behind = standby(traffic.time[ref], ref)
 
     columns = zip(
