@@ -50,7 +50,8 @@ def project() -> tuple[Path, Manifest]:
         ignore=shutil.ignore_patterns("target", "logs", ".seeds"),
     )
     write_seeds(folder / "seeds", {})
-    with mock.patch.dict(os.environ, {"WAREHOUSE_PATH": str(folder / "parse.duckdb")}):
+    # relations in the manifest carry the file name as database: every test warehouse has this one
+    with mock.patch.dict(os.environ, {"WAREHOUSE_PATH": str(folder / "warehouse.duckdb")}):
         result = dbtRunner().invoke(["parse", *folders(folder), "--quiet"])
     if not result.success:
         raise RuntimeError(f"dbt parse failed: {result.exception}")

@@ -1378,7 +1378,11 @@ def decide(
     pairings = [seen for seen in observations if seen.is_pairing]
     claims = r3_claims(pairings, changes, cuts)
 
-    phone_only = [seen for seen in observations if seen.phone and not seen.bsuid]
+    phone_only = [
+        replace(seen, evidence_at=seen.paired_at)
+        for seen in observations
+        if seen.phone and not seen.bsuid
+    ]
     phones = {seen.phone for seen in pairings + phone_only} | set(cuts)
     lines = {
         phone: PhoneLine(
@@ -1443,7 +1447,7 @@ def decide(
         if seen.bsuid:
             return key_of["bsuid", seen.bsuid]
         if seen.phone:
-            found = lines[seen.phone].attribute(seen.evidence_at)
+            found = lines[seen.phone].attribute(seen.paired_at)
             if isinstance(found, tuple):
                 return key_of[found]
             return found or "never_reached"
@@ -1524,12 +1528,17 @@ def resolve(
     first_status: dict[tuple[str, str], datetime] = {}
     by_portfolio: dict[str, list[Event]] = defaultdict(list)
     homes: dict[str, set[str]] = defaultdict(set)
-    for event in sorted(events, key=lambda e: (e.evidence_at, e.received_at, e.event_id)):
-        portfolio = portfolio_of(event.waba_id, event.evidence_at, business_accounts)
-        by_portfolio[portfolio].append(event)
-        homes[portfolio].add(event.waba_id)
+    ordered = sorted(events, key=lambda e: (e.evidence_at, e.received_at, e.event_id))
+    for event in ordered:
         if event.kind == "status":
             first_status.setdefault((event.waba_id, event.message_id), event.evidence_at)
+    for event in ordered:
+        at = event.evidence_at
+        if event.kind == "status":
+            at = first_status[event.waba_id, event.message_id]
+        portfolio = portfolio_of(event.waba_id, at, business_accounts)
+        by_portfolio[portfolio].append(event)
+        homes[portfolio].add(event.waba_id)
 
     whole = Resolution({}, {}, {}, set(), [], [], {}, set(), set(), set())
     parents: set[tuple[str, str]] = set()

@@ -49,6 +49,7 @@ identity_changes as (
 
 ),
 
+-- Of claims that begin together the first has ended the segment.
 openings as (
 
     select
@@ -56,8 +57,13 @@ openings as (
         lag(valid_from, 1, timestamp '0001-01-01') over (
             partition by portfolio_id, phone order by valid_from
         ) as previous_claim_from
-    from claims
-    where valid_to > valid_from
+    from (
+        select *
+        from claims
+        qualify row_number() over (
+            partition by portfolio_id, phone, valid_from order by claim_number
+        ) = 1
+    )
 
 ),
 

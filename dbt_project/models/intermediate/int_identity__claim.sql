@@ -108,7 +108,13 @@ claims as (
         min(tier) as evidence_tier,
         arg_min(event_id, (evidence_at, received_at, event_id, observation_kind)) as evidence_event_id,
         arg_min(observation_kind, (evidence_at, received_at, event_id, observation_kind))
-            as opened_by
+            as opened_by,
+        min({
+            'evidence_at': evidence_at,
+            'received_at': received_at,
+            'event_id': event_id,
+            'observation_kind': observation_kind
+        }) as opening
     from closed
     group by portfolio_id, phone, bsuid, closes_at
 
@@ -149,6 +155,7 @@ final as (
         confirmed.last_webhook_seen_at,
         confirmed.observation_count,
         confirmed.is_held_by_message,
+        row_number() over on_phone as claim_number,
         lead(claims.bsuid) over on_phone as next_bsuid,
         lead(claims.valid_from) over on_phone as next_valid_from,
         lag(claims.bsuid) over on_phone as previous_bsuid
@@ -156,7 +163,7 @@ final as (
     inner join confirmed using (portfolio_id, phone, bsuid, valid_from)
     window on_phone as (
         partition by claims.portfolio_id, claims.phone
-        order by claims.valid_from, claims.valid_to, claims.bsuid
+        order by claims.opening, claims.bsuid
     )
 
 )

@@ -53,15 +53,14 @@ phone_only as (
 
 ),
 
+-- Of claims that begin together only the last can last.
 holders as (
 
-    select
-        *,
-        lead(bsuid) over on_phone as next_holder,
-        lead(valid_from) over on_phone as next_held_from
+    select *
     from claims
-    where valid_to > valid_from
-    window on_phone as (partition by portfolio_id, phone order by valid_from)
+    qualify row_number() over (
+        partition by portfolio_id, phone, valid_from order by claim_number desc
+    ) = 1
 
 ),
 
@@ -76,7 +75,7 @@ placed as (
         -- between the last sighting of one holder and the first of the next, nobody knows
         coalesce(
             phone_only.evidence_at > holders.last_paired_at
-            and holders.next_holder <> holders.bsuid
+            and holders.next_bsuid <> holders.bsuid
             and holders.close_reason in ('other_bsuid', 'other_phone'),
             false
         ) as is_holder_uncertain

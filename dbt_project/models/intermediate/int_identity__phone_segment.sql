@@ -9,7 +9,7 @@ phone_only as (
 
 claims as (
 
-    select * from {{ ref('int_identity__claim') }} where valid_to > valid_from
+    select * from {{ ref('int_identity__claim') }}
 
 ),
 
