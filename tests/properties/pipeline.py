@@ -100,7 +100,8 @@ def read_resolution(connection: duckdb.DuckDBPyConnection) -> Resolution:
 def differences(pipeline: Resolution, oracle: Resolution) -> dict[str, tuple[set, set]]:
     """What only the pipeline says and what only the oracle says, by aspect; empty when they agree.
 
-    Messages are compared by the nodes of their customer.
+    Messages are compared by the nodes of their customer, and keys not at all: events that carry no id
+    have another one here and there.
     """
 
     def by_nodes(result: Resolution) -> set:
@@ -110,6 +111,9 @@ def differences(pipeline: Resolution, oracle: Resolution) -> dict[str, tuple[set
         }
 
     def undirected(result: Resolution) -> set:
+        return {(p, frozenset((left, right))) for p, left, right, _ in result.links}
+
+    def by_rule(result: Resolution) -> set:
         return {(p, frozenset((left, right)), rule) for p, left, right, rule in result.links}
 
     def by_customer(result: Resolution, keys: set[str]) -> set:
@@ -118,6 +122,8 @@ def differences(pipeline: Resolution, oracle: Resolution) -> dict[str, tuple[set
     aspects = {
         "customers": (pipeline.partition(), oracle.partition()),
         "links": (undirected(pipeline), undirected(oracle)),
+        # where two rules find one edge the pipeline names the stronger, the oracle both
+        "rules": (by_rule(pipeline) - by_rule(oracle), set()),
         "claims": (set(pipeline.claims), set(oracle.claims)),
         "leases": (set(pipeline.leases), set(oracle.leases)),
         "messages": (by_nodes(pipeline), by_nodes(oracle)),
@@ -125,7 +131,6 @@ def differences(pipeline: Resolution, oracle: Resolution) -> dict[str, tuple[set
             by_customer(pipeline, pipeline.holder_changed),
             by_customer(oracle, oracle.holder_changed),
         ),
-        "keys": (set(pipeline.customers), set(oracle.customers)),
     }
     return {
         aspect: (ours - theirs, theirs - ours)

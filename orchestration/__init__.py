@@ -1,0 +1,1 @@
+"""WhatsApp webhooks in, one row per customer out: landing, dbt, publishing."""

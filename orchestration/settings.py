@@ -1,0 +1,110 @@
+"""The settings of the pipeline: read from the environment, checked once, one object for all code."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Below this likeness (difflib ratio) a foreign variable is taken for somebody else's:
+# DBT_TARGET_PATH, which is dbt's own, is .80 like DBT_TARGET; LANDING_DIRS is .96 like LANDING_DIR.
+MISSPELLING_RATIO = 0.85
+OWN_PREFIXES = ("DUCKDB_", "GATE_")
+
+
+class UserError(Exception):
+    """Something the user can put right: its text is one sentence naming the thing and the cure."""
+
+
+class SettingsError(UserError):
+    """A setting has a wrong value, or is not one of ours."""
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))
+
+
+FilePath = Annotated[Path, AfterValidator(_absolute)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+MemorySize = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=r"(?i)^\d+(\.\d+)?\s*[KMGT]I?B$")
+]
+
+EXPECTED = {
+    "dbt_target": "give the name of a target in dbt_project/profiles.yml, such as duckdb",
+    "duckdb_threads": "give a whole number of threads, 1 or more",
+    "duckdb_memory_limit": "give a size with its unit, such as 4GB or 800MB",
+    "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
+    "force": "give true or false",
+}
+
+
+class Settings(BaseSettings):
+    """All settings. `Settings()` reads the environment; keyword arguments (lower case) go first.
+
+    Paths are absolute: relative ones are taken from the current directory, the defaults from the
+    repository. An empty variable counts as not set. Raises SettingsError.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
+
+    landing_dir: FilePath = REPOSITORY / "seeds" / "sample" / "webhooks"
+    warehouse_path: FilePath = REPOSITORY / "data" / "warehouse.duckdb"
+    publish_dir: FilePath = REPOSITORY / "data" / "published"
+    seeds_dir: FilePath = REPOSITORY / "seeds"
+    dbt_target: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "duckdb"
+    duckdb_threads: Annotated[int, Field(ge=1)] = os.cpu_count() or 1
+    duckdb_memory_limit: MemorySize = "4GB"
+
+    # The publish gate. Shares are of the published customers (or messages), 0 to 1; growth is the
+    # largest customer's message count now over then. Healthy daily runs stay far below all of them.
+    gate_max_merged_share: Share = 0.01
+    gate_max_split_share: Share = 0.01
+    gate_max_rekeyed_share: Share = 0.01
+    gate_max_moved_message_share: Share = 0.02
+    gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    force: bool = False
+
+    def __init__(self, **values: Any) -> None:
+        _refuse_unknown_variables()
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from error
+
+    def environment(self) -> dict[str, str]:
+        """Every setting as an environment variable, for subprocesses: name -> text."""
+        return {
+            name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self
+        }
+
+
+def _refuse_unknown_variables() -> None:
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in os.environ:
+        name = variable.upper()
+        if name in known:
+            continue
+        ours = name.startswith(OWN_PREFIXES)
+        nearest = difflib.get_close_matches(name, known, 1, 0 if ours else MISSPELLING_RATIO)
+        if nearest:
+            raise SettingsError(
+                f"{variable} is not a setting: the nearest one is {nearest[0]}; "
+                "correct the name or remove the variable."
+            )
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        nearest = difflib.get_close_matches(name, list(Settings.model_fields), 1, 0)[0]
+        return f"{name.upper()} is not a setting: the nearest one is {nearest.upper()}."
+    share = name.startswith("gate_")
+    cure = EXPECTED.get(name, "give a share from 0 to 1, such as 0.01" if share else "give a path")
+    return f"{name.upper()}={first['input']} is not usable: {cure}."

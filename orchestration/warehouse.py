@@ -1,0 +1,209 @@
+"""The warehouse file: opening it, the tables of its raw schema, and what can be wrong with it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from orchestration.settings import Settings, UserError
+
+# Raised by one whenever DDL changes in a way that older code cannot read or write.
+WAREHOUSE_VERSION = 1
+
+DDL = [
+    "create schema if not exists raw",
+    """
+    create table if not exists raw.warehouse_version (
+        version integer not null,
+        created_at timestamp not null
+    )
+    """,
+    # One row per run of the landing.
+    """
+    create table if not exists raw.load (
+        load_id bigint primary key,
+        started_at timestamp not null,
+        finished_at timestamp not null,
+        files integer not null,         -- files that brought at least one line
+        records bigint not null,
+        rejected bigint not null,
+        bytes bigint not null           -- decompressed bytes of the lines taken in
+    )
+    """,
+    # One row per file ever taken in, as of its last load.
+    """
+    create table if not exists raw.landing_file (
+        landing_file varchar primary key,       -- path below LANDING_DIR, with forward slashes
+        size_bytes bigint not null,             -- as stored on disk
+        modified_at timestamp not null,
+        loaded_bytes bigint not null,           -- of the decompressed content
+        loaded_lines bigint not null,           -- empty ones included
+        content_hash varchar not null,          -- SHA-256 of the loaded bytes
+        record_count bigint not null,
+        rejected_count bigint not null,
+        empty_line_count bigint not null,
+        waiting_bytes bigint not null,          -- of an unterminated last line, not loaded yet
+        first_seen_at timestamp not null,
+        first_modified_at timestamp not null,
+        last_load_id bigint not null,
+        last_loaded_at timestamp not null
+    )
+    """,
+    """
+    create table if not exists raw.webhook (
+        load_id bigint not null,
+        landing_file varchar not null,
+        line_number integer not null,           -- of the line, or of the item in a JSON array
+        received_at timestamp not null,         -- UTC
+        body varchar not null,                  -- the text of the webhook body, unchanged
+        loaded_at timestamp not null
+    )
+    """,
+    """
+    create table if not exists raw.rejected_record (
+        load_id bigint not null,
+        landing_file varchar not null,
+        line_number integer not null,
+        reason varchar not null,                -- code, colon, text: 'bad_json: ...'
+        record_text varchar not null,           -- bytes that are not UTF-8 as \\xNN
+        rejected_at timestamp not null
+    )
+    """,
+    # The keys ever published (R10), as the ledger in PUBLISH_DIR remembers them.
+    """
+    create table if not exists raw.published_key (
+        customer_key varchar primary key,
+        received_at timestamp not null,
+        event_id varchar not null,
+        identifier varchar not null
+    )
+    """,
+]
+
+
+class WarehouseError(UserError):
+    """The warehouse file cannot be used."""
+
+
+@contextmanager
+def open_warehouse(
+    settings: Settings, *, read_only: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the warehouse, closed at the end; its clock functions speak UTC.
+
+    Opened for writing, the file, its folders and the raw tables are created where missing.
+    Read-only, the file must be there. Raises WarehouseError.
+    """
+    connection = _connect(settings, read_only)
+    try:
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            _check_version(connection, settings.warehouse_path)
+            if not read_only:
+                _create_tables(connection)
+        except duckdb.Error as error:
+            raise _explained(error, settings.warehouse_path) from error
+        yield connection
+    finally:
+        connection.close()
+
+
+def _connect(settings: Settings, read_only: bool) -> duckdb.DuckDBPyConnection:
+    path = settings.warehouse_path
+    if path.is_dir():
+        raise WarehouseError(
+            f"WAREHOUSE_PATH={path} is a directory: name a file in it, such as "
+            f"{path / 'warehouse.duckdb'}."
+        )
+    if read_only and not path.exists():
+        raise WarehouseError(f"There is no warehouse at {path} yet: load webhooks first.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(
+            f"The folder of WAREHOUSE_PATH={path} cannot be created ({error.strerror}): "
+            "choose a path that you may write to."
+        ) from error
+    try:
+        return duckdb.connect(
+            str(path),
+            read_only=read_only,
+            config={
+                "threads": settings.duckdb_threads,
+                "memory_limit": settings.duckdb_memory_limit,
+                # Rows of raw carry file and line: nobody relies on their order in the file.
+                "preserve_insertion_order": False,
+            },
+        )
+    except duckdb.Error as error:
+        raise _explained(error, path) from error
+
+
+def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    known = connection.execute(
+        "select 1 from information_schema.tables"
+        " where table_schema = 'raw' and table_name = 'warehouse_version'"
+    ).fetchone()
+    if not known:
+        return
+    (version,) = connection.execute("select max(version) from raw.warehouse_version").fetchone()
+    if version is not None and version > WAREHOUSE_VERSION:
+        raise WarehouseError(
+            f"The warehouse {path} was written by a newer version of this project (its format is "
+            f"{version}, this one knows {WAREHOUSE_VERSION}): update the project, or set "
+            "WAREHOUSE_PATH to another file."
+        )
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("begin")
+    for statement in DDL:
+        connection.execute(statement)
+    connection.execute(
+        "insert into raw.warehouse_version select ?, now()::timestamp"
+        " where not exists (from raw.warehouse_version)",
+        [WAREHOUSE_VERSION],
+    )
+    connection.execute("commit")
+
+
+def _explained(error: duckdb.Error, path: Path) -> WarehouseError:
+    """The same error as one sentence that names the file and the cure."""
+    text = str(error)
+    if "lock" in text and "set lock" in text:
+        holder = re.search(r"PID (\d+)", text)
+        who = f" (process {holder[1]})" if holder else ""
+        return WarehouseError(
+            f"The warehouse {path} is open in another program{who}: "
+            "wait until it has finished or close it, then run again."
+        )
+    if isinstance(error, duckdb.ConnectionException) and "configuration" in text:
+        return WarehouseError(
+            f"The warehouse {path} is already open in this program with other settings: "
+            "close that connection first."
+        )
+    if "not a valid DuckDB database file" in text:
+        return WarehouseError(
+            f"The file {path} is not a DuckDB database: set WAREHOUSE_PATH to another file, "
+            "or move this one away."
+        )
+    if "version number" in text or "newer version of DuckDB" in text:
+        return WarehouseError(
+            f"The warehouse {path} was written by a newer version of DuckDB than "
+            f"{duckdb.__version__}: update the project, or set WAREHOUSE_PATH to another file."
+        )
+    if "Permission denied" in text or "Read-only file system" in text or "read-only" in text:
+        return WarehouseError(
+            f"The warehouse {path} cannot be written: give yourself write access to the file and "
+            "its folder, or set WAREHOUSE_PATH to another file."
+        )
+    if "No space left" in text:
+        return WarehouseError(
+            f"There is no space left for the warehouse {path}: make room, then run again."
+        )
+    return WarehouseError(
+        f"The warehouse {path} cannot be read and may be damaged: restore a copy, or move it away "
+        f"and load all webhooks again (DuckDB says: {text.splitlines()[0]})."
+    )
