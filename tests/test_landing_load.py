@@ -46,9 +46,7 @@ def rows(settings: Settings, sql: str) -> list[tuple]:
 
 
 def loaded(settings: Settings) -> list[tuple]:
-    return rows(
-        settings, "select landing_file, line_number, body from raw.webhook order by all"
-    )
+    return rows(settings, "select landing_file, line_number, body from raw.webhook order by all")
 
 
 def rejected(settings: Settings) -> list[tuple]:
@@ -209,7 +207,9 @@ def test_missing_directory(settings: Settings) -> None:
 
 
 def test_rejected_records_keep_everything(settings: Settings) -> None:
-    (settings.landing_dir / "x.jsonl").write_bytes(b'{"a":"\xff\x00"}\n' + webhook().encode() + b"\n")
+    (settings.landing_dir / "x.jsonl").write_bytes(
+        b'{"a":"\xff\x00"}\n' + webhook().encode() + b"\n"
+    )
     result = load(settings)
     assert result.rejected == {"bad_encoding": 1}
     assert rows(settings, "select record_text, rejected_at from raw.rejected_record") == [

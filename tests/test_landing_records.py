@@ -147,20 +147,55 @@ def test_byte_order_mark_is_taken_off() -> None:
 
 # Broken and unbroken JSON around the things that parsers disagree about.
 scraps = st.sampled_from(
-    ['"', "\\", "{", "}", "[", "]", ",", ":", "NaN", "1e999", "-0", "0", ".5", "tru", "true", "null"]
-    + ["\\ud83d", "\\ude00", "\\u0000", "\\n", "\x00", "\x1f", "\x7f", "ç", "😀", "a", " ", "/*", "//"]
+    [
+        '"',
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "NaN",
+        "1e999",
+        "-0",
+        "0",
+        ".5",
+        "tru",
+        "true",
+        "null",
+    ]
+    + [
+        "\\ud83d",
+        "\\ude00",
+        "\\u0000",
+        "\\n",
+        "\x00",
+        "\x1f",
+        "\x7f",
+        "ç",
+        "😀",
+        "a",
+        " ",
+        "/*",
+        "//",
+    ]
 ).map(str.encode)
 rubbish = st.lists(
-    st.one_of(scraps, st.binary(max_size=3), st.sampled_from([b"\xed\xa0\x80", b"\xf5", b"\xc0\xaf"])),
+    st.one_of(
+        scraps, st.binary(max_size=3), st.sampled_from([b"\xed\xa0\x80", b"\xf5", b"\xc0\xaf"])
+    ),
     max_size=8,
 ).map(b"".join)
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-).flatmap(
-    lambda value: st.booleans().map(lambda flag: json.dumps(value, ensure_ascii=flag))
-).map(lambda text: text.encode(errors="surrogatepass"))
+plain = (
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    )
+    .flatmap(lambda value: st.booleans().map(lambda flag: json.dumps(value, ensure_ascii=flag)))
+    .map(lambda text: text.encode(errors="surrogatepass"))
+)
 quoted = rubbish.map(lambda text: b'"' + text + b'"')
 
 
@@ -174,7 +209,7 @@ def test_whatever_is_accepted_duckdb_reads_byte_for_byte(part: bytes, as_key: bo
     except Rejection:
         return
     assert accepted == record
-    query = "select json_valid($1), encode($1), from_json($1, '{\"object\":\"VARCHAR\"}').object"
+    query = 'select json_valid($1), encode($1), from_json($1, \'{"object":"VARCHAR"}\').object'
     found = CONNECTION.execute(query, [accepted.decode()]).fetchone()
     assert found == (True, record, "whatsapp_business_account")
 

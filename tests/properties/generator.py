@@ -287,10 +287,14 @@ def _tell(story: _Story, kind: str) -> None:
         records.append(wire.call(at, id=call_id, outbound=story.chance(2), **shown, **where))
     elif kind == "group_send":
         members = [story.shown(one) for one in story.persons[:2]]
-        # nothing tells two recipients apart who share a BSUID, or a username at one moment
-        handles = [one["username"].lstrip("@").lower() for one in members if one["username"]]
-        distinct = len({one["bsuid"] for one in members}) == len(members)
-        if distinct and len(set(handles)) == len(handles):
+        # nothing tells recipients of one moment apart who share an identifier
+        shown = [
+            value.lstrip("@").lower()
+            for one in members
+            for name in ("bsuid", "phone", "username")
+            if (value := one[name])
+        ]
+        if len(set(shown)) == len(shown):
             records.append(wire.group_status(at, "delivered", members, id=new_id, **where))
     elif kind == "group_join":
         members = [story.shown(person, name=False)]
