@@ -1,0 +1,209 @@
+-- Event kinds are counted over everything. Keys are looked for in every item of a rare kind and in
+-- one of 64 of a frequent one: listing the keys of every body costs more than reading it, and a new
+-- key comes with thousands of items, not with one.
+with
+
+items as (
+
+    select * from {{ ref('stg_whatsapp__item') }}
+
+),
+
+system_messages as (
+
+    select * from {{ ref('stg_whatsapp__system_message') }}
+
+),
+
+webhooks as (
+
+    select * from {{ source('raw', 'webhook') }}
+
+),
+
+known_keys (object_path, key_name) as (
+
+    values
+    {{ known_keys() }}
+
+),
+
+kinds as (
+
+    select
+        source_field,
+        item_kind,
+        item_type,
+        count(*) as item_count,
+        min(received_at) as first_received_at,
+        max(received_at) as last_received_at,
+        min(landing_file || ':' || line_number) as example
+    from items
+    group by source_field, item_kind, item_type
+
+),
+
+unknown_kinds as (
+
+    select
+        'field' as kind,
+        coalesce(source_field, '') as path,
+        item_count,
+        first_received_at,
+        last_received_at,
+        example
+    from kinds
+    where
+        coalesce(source_field, '') not in (
+            'messages', 'standby', 'smb_message_echoes', 'history', 'smb_app_state_sync', 'calls',
+            'group_participants_update', 'user_preferences', 'user_id_update', 'account_update'
+        )
+    union all
+    select
+        'message type' as kind,
+        coalesce(item_type, '') as path,
+        item_count,
+        first_received_at,
+        last_received_at,
+        example
+    from kinds
+    where
+        item_kind in ('message', 'echo')
+        and coalesce(item_type, '') not in (
+            'text', 'image', 'audio', 'video', 'document', 'sticker', 'location', 'contacts',
+            'interactive', 'button', 'order', 'reaction', 'system', 'edit', 'revoke', 'unsupported',
+            'request_welcome', 'ephemeral', 'media_placeholder', 'errors'
+        )
+    union all
+    select
+        'status' as kind,
+        coalesce(item_type, '') as path,
+        item_count,
+        first_received_at,
+        last_received_at,
+        example
+    from kinds
+    where
+        item_kind = 'status'
+        and coalesce(item_type, '') not in (
+            'sent', 'delivered', 'read', 'played', 'failed', 'deleted', 'warning', 'pending',
+            'captured', 'canceled', 'RINGING', 'ACCEPTED', 'REJECTED'
+        )
+    union all
+    select
+        'system type' as kind,
+        coalesce(system_type, '') as path,
+        count(*) as item_count,
+        min(received_at) as first_received_at,
+        max(received_at) as last_received_at,
+        min(landing_file || ':' || line_number) as example
+    from system_messages
+    where
+        coalesce(system_type, '') not in (
+            'user_changed_number', 'customer_changed_number', 'user_changed_user_id',
+            'customer_identity_changed', 'user_identity_changed'
+        )
+    group by system_type
+
+),
+
+examined as (
+
+    select distinct
+        items.load_id,
+        items.landing_file,
+        items.line_number
+    from items
+    inner join kinds
+        on items.source_field is not distinct from kinds.source_field
+        and items.item_kind = kinds.item_kind
+        and items.item_type is not distinct from kinds.item_type
+    where
+        kinds.item_count <= 1000
+        or {{ bucket_of('coalesce(items.item_id, items.detail)', 64) }} = 0
+
+),
+
+bodies as (
+
+    select
+        {{ json_outline('webhooks.body') }} as outline,
+        webhooks.received_at,
+        webhooks.landing_file || ':' || webhooks.line_number as example
+    from webhooks
+    inner join examined
+        on webhooks.load_id = examined.load_id
+        and webhooks.landing_file = examined.landing_file
+        and webhooks.line_number = examined.line_number
+
+),
+
+outlines as (
+
+    select
+        outline,
+        count(*) as item_count,
+        min(received_at) as first_received_at,
+        max(received_at) as last_received_at,
+        min(example) as example
+    from bodies
+    group by outline
+
+),
+
+keys as (
+
+    {{ json_key_paths(
+        'outline', 'outlines', ['item_count', 'first_received_at', 'last_received_at', 'example']
+    ) }}
+
+),
+
+unknown_keys as (
+
+    select
+        'key' as kind,
+        keys.object_path || '.' || keys.key_name as path,
+        keys.item_count,
+        keys.first_received_at,
+        keys.last_received_at,
+        keys.example
+    from keys
+    where
+        exists (
+            select 1 from known_keys where known_keys.object_path = keys.object_path
+        )
+        and not exists (
+            select 1
+            from known_keys
+            where
+                known_keys.object_path = keys.object_path
+                and known_keys.key_name = keys.key_name
+        )
+
+),
+
+unknown as (
+
+    select * from unknown_kinds
+    union all
+    select * from unknown_keys
+
+),
+
+final as (
+
+    select
+        kind,
+        path,
+        cast(sum(item_count) as bigint) as occurrences,
+        min(first_received_at) as first_received_at,
+        max(last_received_at) as last_received_at,
+        regexp_replace(min(example), ':[0-9]+$', '') as example_landing_file,
+        cast(regexp_extract(min(example), '[0-9]+$') as integer) as example_line_number
+    from unknown
+    group by kind, path
+
+)
+
+select * from final
