@@ -1,4 +1,4 @@
-"""The settings of the pipeline: read from the environment, checked once, one object for all code."""
+"""The settings of the pipeline: read from the environment, checked once, one object for all."""
 
 import difflib
 import os

@@ -41,7 +41,7 @@ def list_files(root: Path) -> Listing:
     """All landing files below a directory, in order of their names.
 
     Links are followed; a directory that is reached twice counts once, under its real place if that
-    is below `root`. Names that begin with a dot (a tool's own, or a transfer under way) are left out.
+    is below `root`. Names that begin with a dot (a tool's, or a transfer under way) are left out.
     """
     listing = Listing()
     seen = set()

@@ -239,7 +239,8 @@ class _Load:
 
         while more:
             reader = pa.RecordBatchReader.from_batches(_WEBHOOKS, until_pause())
-            self.connection.register("landing_batch", _Stream(reader))
+            # As the bare stream: a reader would be scanned by threads of Arrow's own besides.
+            self.connection.register("landing_batch", reader.__arrow_c_stream__())
             self.connection.execute(
                 "insert into raw.webhook"
                 " select ?, landing_file, line_number, received_at, body, ? from landing_batch",
@@ -264,7 +265,8 @@ class _Load:
                     self.result.waiting.append(file.name)
                 continue
             yield from self._load_file(file, known)
-        yield self.take_batch()
+        if self.batch.bodies:
+            yield self.take_batch()
 
     def take_batch(self) -> pa.RecordBatch:
         """What has been accepted since the last batch."""
@@ -279,7 +281,7 @@ class _Load:
             with open_content(file) as content:
                 yield from reading.read(content)
         except (OSError, _ChangedFileError, _UnreadableFileError) as error:
-            # What was read of it so far goes: a file is loaded as far as it is sound, or not at all.
+            # What was read of it so far goes: a file loads whole or not at all.
             if self.lines > before[2]:
                 self.discarded.append(file.name)
             self.result.records, self.result.rejected, self.lines = before
@@ -395,17 +397,6 @@ class _Load:
             [self.result.load_id, self.now],
         )
         self.connection.unregister("landing_ledger")
-
-
-class _Stream:
-    """A stream of batches that DuckDB takes as it is: it would scan a RecordBatchReader in threads of
-    Arrow's own, which compete with DuckDB's for the processor."""
-
-    def __init__(self, reader: pa.RecordBatchReader) -> None:
-        self.reader = reader
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.reader.__arrow_c_stream__(requested_schema)
 
 
 class _Batch:
@@ -617,8 +608,8 @@ class _Reading:
         batch.names.append(name)
         index = len(batch.names) - 1
         accepted = rejected = empty = 0
-        for line_number, line in enumerate(records, state.loaded_lines + 1):
-            line = line.strip(WHITESPACE)
+        for line_number, raw_line in enumerate(records, state.loaded_lines + 1):
+            line = raw_line.strip(WHITESPACE)
             if not line:
                 empty += 1
                 continue

@@ -1,8 +1,8 @@
 """One record of a landing file: is it a webhook, what is its body, when was it received?
 
-A body is accepted when it is strict JSON (UTF-8, no NaN, no trailing comma, no lone surrogate) and its
-entries, changes and lists of items have the types that the models read. Whatever else is in it is
-kept unread. msgspec checks the syntax of what it skips, but not its UTF-8: see `is_utf8`.
+A body is accepted when it is strict JSON (UTF-8, no NaN, no trailing comma, no lone surrogate) and
+its entries, changes and lists of items have the types that the models read. Whatever else is in it
+is kept unread. msgspec checks the syntax of what it skips, but not its UTF-8: see `is_utf8`.
 """
 
 from datetime import UTC, datetime, timedelta
