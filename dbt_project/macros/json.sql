@@ -193,3 +193,26 @@
 {% macro duckdb__json_part(column, path) -%}
     cast(json_extract({{ column }}, '$.' || {{ path }}) as varchar)
 {%- endmacro %}
+
+{#- A JSON text that this engine can read. Half an emoji, as left behind by a sender that cuts texts,
+    is valid JSON to most and an error to some: it is taken out, the rest of the body stays. -#}
+{% macro readable_json(column) -%}
+    {{ return(adapter.dispatch('readable_json')(column)) }}
+{%- endmacro %}
+
+{% macro duckdb__readable_json(column) -%}
+    {%- set high = '\\\\u[dD][89abAB][0-9a-fA-F]{2}' -%}
+    {%- set low = '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' -%}
+    case
+        when
+            (contains({{ column }}, '\ud') or contains({{ column }}, '\uD'))
+            and not json_valid({{ column }})
+            then regexp_replace(
+                {{ column }},
+                '(\\\\|{{ high }}{{ low }})|{{ high }}|{{ low }}',
+                '\1',
+                'g'
+            )
+        else {{ column }}
+    end
+{%- endmacro %}

@@ -8,6 +8,18 @@ webhooks as (
 
 ),
 
+readable as (
+
+    select
+        load_id,
+        landing_file,
+        line_number,
+        received_at,
+        {{ readable_json('body') }} as body_text
+    from webhooks
+
+),
+
 parsed as (
 
     select
@@ -15,9 +27,9 @@ parsed as (
         landing_file,
         line_number,
         received_at,
-        body as body_text,
-        {{ json_read('body', webhook_shape()) }} as body
-    from webhooks
+        body_text,
+        {{ json_read('body_text', webhook_shape()) }} as body
+    from readable
 
 ),
 

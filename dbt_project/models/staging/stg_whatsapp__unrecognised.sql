@@ -127,7 +127,7 @@ examined as (
 bodies as (
 
     select
-        {{ json_outline('webhooks.body') }} as outline,
+        {{ json_outline(readable_json('webhooks.body')) }} as outline,
         webhooks.received_at,
         webhooks.landing_file || ':' || webhooks.line_number as example
     from webhooks
