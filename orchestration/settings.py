@@ -38,6 +38,7 @@ EXPECTED = {
     "dbt_target": "give the name of a target in dbt_project/profiles.yml, such as duckdb",
     "duckdb_threads": "give a whole number of threads, 1 or more",
     "duckdb_memory_limit": "give a size with its unit, such as 4GB or 800MB",
+    "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
     "force": "give true or false",
 }
@@ -66,6 +67,8 @@ class Settings(BaseSettings):
     gate_max_split_share: Share = 0.01
     gate_max_rekeyed_share: Share = 0.01
     gate_max_moved_message_share: Share = 0.02
+    # So many customers may always merge, split or change key: one merge in a warehouse of 60 is 1.7 %.
+    gate_free_customers: Annotated[int, Field(ge=0)] = 10
     gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
     force: bool = False
 

@@ -1,0 +1,62 @@
+# WhatsApp customer identity: `make run` and `make test` need Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/data/dagster
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export DO_NOT_TRACK := 1
+.DEFAULT_GOAL := help
+
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: set PYTHON=")'
+	@echo "Installing the locked dependencies into $(VENV) (about 500 MB, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)-lint/.installed: requirements-lint.lock
+	@$(PYTHON) -m venv $(VENV)-lint
+	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
+	@touch $@
+
+.PHONY: run test test-deep dev lint docs explain publish sql clean help dagster-home
+
+run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
+	@$(BIN)/python -m orchestration run
+
+test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
+	@$(BIN)/python -m pytest
+
+test-deep: $(VENV)/.installed ## The property tests on many more histories
+	@PROPERTY_CASES=3000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties
+
+explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>
+	@test -n "$(ID)" || { echo "Say who: make explain ID=<phone|bsuid|username|customer_key|message id>"; exit 2; }
+	@$(BIN)/python -m orchestration explain "$(ID)"
+
+publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
+	@FORCE=$(FORCE) $(BIN)/python -m orchestration publish
+
+dagster-home:
+	@mkdir -p "$$DAGSTER_HOME" && test -f "$$DAGSTER_HOME/dagster.yaml" || cp orchestration/dagster.yaml "$$DAGSTER_HOME/"
+
+dev: $(VENV)/.installed dagster-home ## The Dagster UI with its daemon
+	@$(BIN)/dg dev
+
+sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
+	@$(BIN)/python -m orchestration.sql
+
+lint: $(VENV)-lint/.installed ## ruff and sqlfluff
+	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .
+	@$(VENV)-lint/bin/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
+
+docs: $(VENV)/.installed ## The dbt docs as one page: docs/site/index.html
+	@$(BIN)/python -m orchestration run >/dev/null
+	@cd dbt_project && WAREHOUSE_PATH="$${WAREHOUSE_PATH:-$(CURDIR)/data/warehouse.duckdb}" ../$(BIN)/dbt --quiet docs generate --static --profiles-dir .
+	@mkdir -p docs/site && cp dbt_project/target/static_index.html docs/site/index.html && echo "docs/site/index.html"
+
+clean: ## Remove everything that was made here: environments, warehouse, what was published
+	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs dbt_project/.seeds .pytest_cache .hypothesis .ruff_cache
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,97 @@
+"""Webhook files into the raw schema."""
+
+import dagster as dg
+
+from orchestration.landing import LandingError, LoadResult, load_landing_dir
+from orchestration.ledger import copy_keys_to_warehouse
+from orchestration.settings import Settings, UserError
+from orchestration.warehouse import open_warehouse
+
+WAREHOUSE_POOL = "duckdb_writer"
+
+
+def load_metadata(result: LoadResult) -> dict[str, object]:
+    """What a load tells of itself: counts only, no file content."""
+    return {
+        "dagster/row_count": result.records,
+        "files": result.files,
+        "files_new_or_grown": result.new + result.grown,
+        "records": result.records,
+        "bytes": result.bytes,
+        "records_per_second": round(result.records_per_second, 1),
+        "rejected": result.rejected_count,
+        **{f"rejected/{reason}": count for reason, count in sorted(result.rejected.items())},
+        "files_waiting_for_a_line_end": len(result.waiting),
+        "files_vanished": len(result.vanished),
+    }
+
+
+@dg.asset(
+    key=["raw", "webhook"],
+    group_name="landing",
+    kinds={"duckdb", "json"},
+    owners=["team:data-engineering"],
+    pool=WAREHOUSE_POOL,
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=10),
+)
+def webhook(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Every webhook that WhatsApp delivered, byte for byte: one row per accepted body.
+
+    Takes in what is new below LANDING_DIR; what is no webhook goes to raw.rejected_record.
+    """
+    try:
+        settings = Settings()
+        with open_warehouse(settings) as connection:
+            result = load_landing_dir(
+                connection,
+                settings,
+                on_progress=lambda progress: context.log.info(
+                    f"landing: {progress.records:,} records"
+                ),
+            )
+        problem = result.error()
+        if problem:
+            raise problem
+    except LandingError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except UserError as error:
+        raise dg.Failure(str(error)) from error
+    context.log.info(
+        f"landing: {result.records:,} records of {result.files} files, "
+        f"{result.rejected_count} rejected"
+    )
+    return dg.MaterializeResult(metadata=load_metadata(result))
+
+
+@dg.asset(
+    key=["raw", "published_key"],
+    group_name="landing",
+    kinds={"duckdb"},
+    owners=["team:data-engineering"],
+    pool=WAREHOUSE_POOL,
+    deps=[["raw", "webhook"]],
+)
+def published_key() -> dg.MaterializeResult:
+    """Every customer key ever published (R10), as the ledger in PUBLISH_DIR remembers them."""
+    try:
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": copy_keys_to_warehouse(Settings())}
+        )
+    except UserError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+@dg.asset_check(asset=["raw", "webhook"], blocking=True, pool=WAREHOUSE_POOL)
+def every_line_is_loaded_or_rejected() -> dg.AssetCheckResult:
+    """Invariant 2: what the ledger of files counts is what the tables hold."""
+    with open_warehouse(Settings()) as connection:
+        counted, held = connection.execute(
+            """
+            select
+                (select coalesce(sum(record_count + rejected_count), 0) from raw.landing_file),
+                (select count(*) from raw.webhook) + (select count(*) from raw.rejected_record)
+            """
+        ).fetchone()
+    return dg.AssetCheckResult(
+        passed=counted == held, metadata={"lines_in_files": int(counted), "lines_held": int(held)}
+    )

@@ -1,0 +1,66 @@
+"""The gate (R12) and the published warehouse."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from orchestration.defs.landing import WAREHOUSE_POOL
+from orchestration.publish import GateClosed, check_gate, publish
+from orchestration.settings import Settings, UserError
+
+
+@dg.asset_check(asset=["marts", "dim_customer"], blocking=True, pool=WAREHOUSE_POOL)
+def publish_gate() -> dg.AssetCheckResult:
+    """R12: not too many customers merge, split, change key or lose messages against what is published.
+
+    FORCE=1 lets a reviewed change through.
+    """
+    settings = Settings()
+    verdict = check_gate(settings)
+    return dg.AssetCheckResult(
+        passed=not verdict.reasons or settings.force,
+        description="; ".join(verdict.reasons) or None,
+        metadata={
+            "customers_published": verdict.customers,
+            "merged": verdict.merged,
+            "split": verdict.split,
+            "rekeyed": verdict.rekeyed,
+            "messages_moved": verdict.moved_messages,
+            "messages_of_largest_customer": verdict.largest_now,
+            "worst": dg.MetadataValue.json([list(change) for change in verdict.worst]),
+        },
+    )
+
+
+def build_published_customers(marts: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """The asset that publishes once all of these marts and their checks are there."""
+
+    @dg.asset(
+        key=["published", "customers"],
+        deps=marts,
+        group_name="publishing",
+        kinds={"duckdb", "parquet"},
+        owners=["team:data-engineering"],
+        pool=WAREHOUSE_POOL,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
+    )
+    def published_customers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """PUBLISH_DIR/customers.duckdb and Parquet, swapped in whole: what dashboards read."""
+        try:
+            publication = publish(Settings())
+        except GateClosed as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except UserError as error:
+            raise dg.Failure(str(error)) from error
+        context.log.info(f"published: {publication.path}")
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": publication.rows["dim_customer"],
+                "path": dg.MetadataValue.path(str(publication.path)),
+                "publish_id": publication.publish_id,
+                "seconds": publication.seconds,
+                **{f"rows/{name}": count for name, count in publication.rows.items()},
+            }
+        )
+
+    return published_customers

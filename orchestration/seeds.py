@@ -1,0 +1,116 @@
+"""The reference CSVs: checked before dbt sees them, and put where dbt may read them."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from orchestration.settings import REPOSITORY, Settings, UserError
+
+# dbt writes each seed's SQL to target/run/<path of the CSV>: for a folder outside its project that
+# can be the CSV itself. So it gets copies, in a folder of its own.
+STAGED = REPOSITORY / "dbt_project" / ".seeds"
+
+REQUIRED = {
+    "business_accounts": (
+        "waba_id", "portfolio_id", "business_name", "default_country",
+        "valid_from", "valid_to", "contact_book_from", "contact_book_to",
+    ),
+    "identity_overrides": (
+        "portfolio_id", "left_type", "left_value", "left_at", "right_type", "right_value",
+        "right_at", "decision", "author", "decided_at", "reason", "expires_at",
+    ),
+    "ignored_identifiers": ("portfolio_id", "identifier_type", "identifier_value", "reason"),
+    "crm_contacts": (
+        "crm_contact_id", "portfolio_id", "phone", "bsuid", "username", "name", "phone_consent",
+    ),
+}  # fmt: skip
+OPTIONAL = ("crm_contacts",)
+
+
+class SeedError(UserError):
+    """A reference CSV is missing or malformed."""
+
+
+def stage_seeds(settings: Settings) -> None:
+    """Check every seed in SEEDS_DIR and copy it to where dbt reads it.
+
+    Raises SeedError naming file, line and column. A missing optional seed is empty.
+    """
+    staged = {name: read_seed(settings.seeds_dir, name) for name in REQUIRED}
+    check_ownership(settings.seeds_dir / "business_accounts.csv", staged["business_accounts"])
+    shutil.rmtree(STAGED, ignore_errors=True)
+    STAGED.mkdir(parents=True)
+    for name, rows in staged.items():
+        with (STAGED / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, REQUIRED[name])
+            writer.writeheader()
+            writer.writerows(row for _, row in rows)
+
+
+def read_seed(folder: Path, name: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a seed with their line numbers."""
+    path = folder / f"{name}.csv"
+    if not path.exists():
+        if name in OPTIONAL:
+            return []
+        raise SeedError(
+            f"{path} is missing: create it with the header {','.join(REQUIRED[name])} "
+            "(rows may be absent), or point SEEDS_DIR at the folder that has it."
+        )
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True, restkey="", restval=None)
+            missing = [name for name in REQUIRED[name] if name not in (reader.fieldnames or ())]
+            if missing:
+                raise SeedError(f"{path} line 1 lacks the column {missing[0]}: add it.")
+            extra = [name for name in reader.fieldnames or () if name not in REQUIRED[path.stem]]
+            if extra:
+                raise SeedError(f"{path} line 1 has the unknown column {extra[0]!r}: remove it.")
+            rows = []
+            for row in reader:
+                if "" in row or None in row.values():
+                    raise SeedError(
+                        f"{path} line {reader.line_num} does not have {len(REQUIRED[name])} "
+                        "fields: quote values that hold a comma."
+                    )
+                rows.append((reader.line_num, check_row(path, reader.line_num, row)))
+            return rows
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SeedError(f"{path} is not a UTF-8 CSV ({error}): save it as one.") from error
+
+
+def check_row(path: Path, line: int, row: dict[str, str]) -> dict[str, str]:
+    """The row, with its times checked and its values stripped."""
+    row = {name: value.strip() for name, value in row.items()}
+    for name, value in row.items():
+        if value and name.endswith(("_at", "_from", "_to")):
+            try:
+                datetime.fromisoformat(value)
+            except ValueError:
+                raise SeedError(
+                    f"{path} line {line}: {name} is {value!r}: "
+                    "write a time as 2026-04-01 or 2026-04-01 12:00:00 (UTC)."
+                ) from None
+    if path.stem == "business_accounts" and not (row["waba_id"] and row["portfolio_id"]):
+        raise SeedError(f"{path} line {line}: waba_id and portfolio_id must be filled.")
+    allowed = ("true", "false", "")
+    if path.stem == "crm_contacts" and row["phone_consent"].lower() not in allowed:
+        raise SeedError(f"{path} line {line}: phone_consent must be true, false or empty.")
+    return row
+
+
+def check_ownership(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
+    """A WABA belongs to one portfolio at a time."""
+    owned: dict[str, list[tuple[str, str, int]]] = {}
+    for line, row in rows:
+        begin, end = row["valid_from"] or "0001", row["valid_to"] or "9999"
+        for other_begin, other_end, other_line in owned.get(row["waba_id"], ()):
+            if begin < other_end and other_begin < end:
+                raise SeedError(
+                    f"{path} lines {other_line} and {line} map WABA {row['waba_id']} at the same "
+                    "time: remove one, or set valid_from and valid_to so that they do not overlap."
+                )
+        owned.setdefault(row["waba_id"], []).append((begin, end, line))
