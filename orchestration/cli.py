@@ -6,6 +6,7 @@
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import logging
@@ -84,20 +85,21 @@ class Progress(logging.Handler):
         super().__init__(logging.INFO)
         self.started = self.said = time.monotonic()
         self.built = self.checked = 0
+        self.terminal = sys.stdout
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = str(getattr(record, "dagster_meta", {}).get("orig_message") or record.getMessage())
+        text = record.getMessage()
         for stage in ("landing: ", "published: "):
-            if text.startswith(stage):
-                self.say(text)
-        self.built += text.startswith("Materialized value")
-        self.checked += text.startswith("Asset check")
+            if stage in text and "\n" not in text:
+                self.say(stage + text.rpartition(stage)[2])
+        self.built += "ASSET_MATERIALIZATION - " in text
+        self.checked += "ASSET_CHECK_EVALUATION - " in text
         if time.monotonic() - self.said > 2:
             self.say(f"resolving: {self.built} tables built, {self.checked} checks made")
 
     def say(self, text: str) -> None:
         self.said = time.monotonic()
-        print(f"{self.said - self.started:6.1f} s  {text}", flush=True)
+        print(f"{self.said - self.started:6.1f} s  {text}", file=self.terminal, flush=True)
 
 
 def run(settings: Settings) -> int:
@@ -146,7 +148,9 @@ def execute(settings: Settings) -> str | None:
 
     definitions = Definitions.merge(defs(), Definitions(loggers={"console": console}))
     repository = definitions.get_repository_def()
-    with DagsterInstance.get() as instance:
+    log = home / "last_run.log"
+    # dbt says a line per model and test: to the log, not to the terminal
+    with DagsterInstance.get() as instance, log.open("w") as out, contextlib.redirect_stdout(out):
         progress.say("dbt project and Dagster are ready")
         done = repository.get_job(main_job.name).execute_in_process(
             instance=instance, run_config={"loggers": {"console": {}}}, raise_on_error=False
@@ -167,8 +171,11 @@ def execute(settings: Settings) -> str | None:
             while error and error.cause:
                 error = error.cause
             text = error.message.strip() if error else "see the log"
-            return f"{event.step_key} failed, what is published stays: {text.split(': ', 1)[-1]}"
-    return "The run failed, what is published stays; `make dev` shows its log."
+            return (
+                f"{event.step_key} failed, what is published stays: {text.split(': ', 1)[-1]}\n"
+                f"The whole log: {log}"
+            )
+    return f"The run failed, what is published stays. The whole log: {log}"
 
 
 def publish_only(settings: Settings) -> int:

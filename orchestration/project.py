@@ -31,7 +31,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 def build_arguments() -> list[str]:
     """The one dbt invocation of a run. Unit tests prove the SQL, not the data: `make test` runs them."""
-    return ["--quiet", "build", "--exclude-resource-type", "unit_test"]
+    return ["build", "--exclude-resource-type", "unit_test"]
 
 
 def newest(folder: Path) -> float:
