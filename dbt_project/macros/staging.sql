@@ -43,6 +43,12 @@
     )
 {%- endmacro %}
 
+{#- Where an item stands in its body, as a JSON path without the leading `$.`. -#}
+{% macro item_path() -%}
+    'entry[' || entry_index || '].changes[' || change_index || '].value'
+        || coalesce('.' || list_name || '[' || list_index || ']', '')
+{%- endmacro %}
+
 {#- The items of one kind, each once: whatever stg_whatsapp__repeat lists is left out. -#}
 {% macro first_receipts(condition) -%}
     select *
@@ -56,7 +62,10 @@
                 repeats.load_id = items.load_id
                 and repeats.landing_file = items.landing_file
                 and repeats.line_number = items.line_number
-                and repeats.json_path = items.json_path
+                and repeats.entry_index = items.entry_index
+                and repeats.change_index = items.change_index
+                and repeats.list_name = items.list_name
+                and repeats.list_index = items.list_index
         )
 {%- endmacro %}
 
@@ -66,7 +75,7 @@
         load_id,
         landing_file,
         line_number,
-        json_path,
+        {{ item_path() }} as json_path,
         waba_id,
         phone_number_id,
         display_phone_number,
@@ -104,7 +113,7 @@
                 load_id,
                 landing_file,
                 line_number,
-                json_path,
+                {{ item_path() }} as json_path,
                 waba_id,
                 phone_number_id,
                 display_phone_number,

@@ -14,7 +14,7 @@ final as (
         load_id,
         landing_file,
         line_number,
-        regexp_extract(json_path, '^entry\[[0-9]+\]\.changes\[[0-9]+\]\.value') as json_path,
+        'entry[' || entry_index || '].changes[' || change_index || '].value' as json_path,
         waba_id,
         phone_number_id,
         display_phone_number,

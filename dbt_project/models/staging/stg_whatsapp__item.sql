@@ -114,7 +114,8 @@ counted as (
         {{ blank_to_null('value.metadata.phone_number_id') }} as phone_number_id,
         {{ blank_to_null('value.metadata.display_phone_number') }} as display_phone_number,
         coalesce(value.timestamp, entry_time) as change_timestamp,
-        'entry[' || entry_index || '].changes[' || change_index || '].value' as change_path,
+        entry_index,
+        change_index,
         messages,
         statuses,
         contacts,
@@ -191,6 +192,8 @@ identified as (
         waba_id,
         phone_number_id,
         display_phone_number,
+        entry_index,
+        change_index,
         item_kind,
         message,
         status,
@@ -201,19 +204,24 @@ identified as (
         item_index = 0 as opens_change,
         message_count + status_count = 1 as is_alone,
         case when item_kind = 'status' then status_index else item_index end + 1 as likely_position,
-        change_path || case
-            when item_kind = 'other' then ''
-            when item_kind = 'status' and status_index < standby_statuses_from
-                then '.statuses[' || status_index || ']'
-            when item_kind = 'status'
-                then '.standby.statuses[' || (status_index - standby_statuses_from) || ']'
-            when item_index < echoes_from then '.messages[' || item_index || ']'
-            when item_index < standby_from
-                then '.message_echoes[' || (item_index - echoes_from) || ']'
-            when item_index < standby_echoes_from
-                then '.standby.messages[' || (item_index - standby_from) || ']'
-            else '.standby.message_echoes[' || (item_index - standby_echoes_from) || ']'
-        end as json_path,
+        case
+            when item_kind = 'other' then null
+            when item_kind = 'status' and status_index < standby_statuses_from then 'statuses'
+            when item_kind = 'status' then 'standby.statuses'
+            when item_index < echoes_from then 'messages'
+            when item_index < standby_from then 'message_echoes'
+            when item_index < standby_echoes_from then 'standby.messages'
+            else 'standby.message_echoes'
+        end as list_name,
+        case
+            when item_kind = 'other' then null
+            when item_kind = 'status' and status_index < standby_statuses_from then status_index
+            when item_kind = 'status' then status_index - standby_statuses_from
+            when item_index < echoes_from then item_index
+            when item_index < standby_from then item_index - echoes_from
+            when item_index < standby_echoes_from then item_index - standby_from
+            else item_index - standby_echoes_from
+        end as list_index,
         item_kind = 'other'
         or message.system is not null
         or message.contacts is not null as has_detail,
@@ -312,7 +320,10 @@ final as (
         load_id,
         landing_file,
         line_number,
-        json_path,
+        cast(entry_index as integer) as entry_index,
+        cast(change_index as integer) as change_index,
+        list_name,
+        cast(list_index as integer) as list_index,
         waba_id,
         phone_number_id,
         display_phone_number,
@@ -347,7 +358,7 @@ final as (
         participant_user_id,
         participant_parent_user_id,
         try_cast(status.errors[1].code as integer) as error_code,
-        case when has_detail then {{ json_part('body_text', 'json_path') }} end as detail
+        case when has_detail then {{ json_part('body_text', item_path()) }} end as detail
     from matched
 
 )

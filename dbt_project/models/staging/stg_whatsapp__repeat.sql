@@ -11,11 +11,6 @@ items as (
 keyed as (
 
     select
-        load_id,
-        landing_file,
-        line_number,
-        json_path,
-        received_at,
         item_kind,
         waba_id,
         item_id,
@@ -46,7 +41,10 @@ copies as (
         items.load_id,
         items.landing_file,
         items.line_number,
-        items.json_path,
+        items.entry_index,
+        items.change_index,
+        items.list_name,
+        items.list_index,
         items.received_at,
         items.item_kind,
         items.waba_id,
@@ -98,7 +96,16 @@ ranked as (
         *,
         row_number() over (
             partition by item_kind, waba_id, item_id, status, participant
-            order by received_at, content_hash, load_id, landing_file, line_number, json_path
+            order by
+                received_at,
+                content_hash,
+                load_id,
+                landing_file,
+                line_number,
+                entry_index,
+                change_index,
+                list_name,
+                list_index
         ) as copy_number
     from copies
 
@@ -110,7 +117,10 @@ final as (
         load_id,
         landing_file,
         line_number,
-        json_path,
+        entry_index,
+        change_index,
+        list_name,
+        list_index,
         item_kind,
         waba_id,
         item_id,
