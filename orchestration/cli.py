@@ -82,7 +82,7 @@ class Progress(logging.Handler):
     """A line now and then from all that Dagster logs: what was landed, built, checked, published."""
 
     def __init__(self) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(logging.DEBUG)
         self.started = self.said = time.monotonic()
         self.built = self.checked = 0
         self.terminal = sys.stdout
@@ -142,7 +142,7 @@ def execute(settings: Settings) -> str | None:
     @logger
     def console(_) -> logging.Logger:
         """Instead of Dagster's, which prints every event."""
-        quiet = logging.Logger("progress", logging.INFO)
+        quiet = logging.Logger("progress", logging.DEBUG)
         quiet.addHandler(progress)
         return quiet
 

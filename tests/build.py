@@ -137,6 +137,15 @@ class Build:
         if not result.success:
             raise AssertionError(f"dbt failed: {result.exception or failures(result)}")
 
+    def dbt_test(self) -> None:
+        """Run dbt's data and unit tests on what was built last. Raises AssertionError naming them."""
+        folder, manifest = project()
+        with mock.patch.dict(os.environ, {"WAREHOUSE_PATH": str(self.warehouse)}):
+            result = dbtRunner(manifest=manifest).invoke(["test", *folders(folder), "--quiet"])
+            DuckDBConnectionManager.close_all_connections()
+        if not result.success:
+            raise AssertionError(f"dbt test failed: {result.exception or failures(result)}")
+
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:
         with duckdb.connect(str(self.warehouse), read_only=True) as connection:
             return connection.execute(sql, list(parameters)).fetchall()

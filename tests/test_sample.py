@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
-
 import duckdb
 import pytest
 
-from tests.build import ROOT, Build
+from tests.build import ROOT
+from tests.conftest import read_csv
 
 SAMPLE = ROOT / "seeds" / "sample"
 
 
-def read(path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-EXPECTATIONS = read(SAMPLE / "expected.csv")
+EXPECTATIONS = read_csv(SAMPLE / "expected.csv")
 STORIES = sorted({row["story"] for row in EXPECTATIONS})
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    """The sample, resolved with the reference seeds of the repository."""
-    build = Build(tmp_path_factory.mktemp("sample"))
-    shutil.copytree(SAMPLE / "webhooks", build.landing, dirs_exist_ok=True)
-    seeds = {path.stem: read(path) for path in (ROOT / "seeds").glob("*.csv")}
-    build.run((), seeds=seeds)
-    with duckdb.connect(str(build.warehouse), read_only=True) as connection:
+def warehouse(sample_build):
+    with duckdb.connect(str(sample_build.warehouse), read_only=True) as connection:
         yield connection
 
 
@@ -111,7 +99,7 @@ def test_story(warehouse, story):
 
 def test_customers_are_exactly_those_of_the_catalogue(warehouse):
     found = set()
-    for row in read(SAMPLE / "expected_customers.csv"):
+    for row in read_csv(SAMPLE / "expected_customers.csv"):
         key, _ = customer(
             warehouse, row["identifier_type"], row["identifier_value"], row["portfolio_id"]
         ) or (None, None)
@@ -127,5 +115,6 @@ def test_customers_are_exactly_those_of_the_catalogue(warehouse):
         )
         assert seen == wanted, row
         found.add(key)
-    everyone = {key for (key,) in warehouse.execute("from marts.dim_customer select customer_key").fetchall()}
+    keys = warehouse.execute("select customer_key from marts.dim_customer").fetchall()
+    everyone = {key for (key,) in keys}
     assert found == everyone

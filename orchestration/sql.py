@@ -1,0 +1,50 @@
+"""A read-only SQL prompt on the published file: `make sql`, or with a query as arguments."""
+
+import code
+import sys
+
+import duckdb
+
+from orchestration.explain import open_published
+from orchestration.settings import Settings, UserError
+
+
+class Prompt(code.InteractiveConsole):
+    """Reads SQL up to a semicolon and shows what it gives."""
+
+    def __init__(self, published: duckdb.DuckDBPyConnection) -> None:
+        super().__init__()
+        self.published = published
+
+    def runsource(self, source: str, filename: str = "", symbol: str = "") -> bool:
+        if not source.strip():
+            return False
+        if not source.rstrip().endswith(";"):
+            return True
+        try:
+            self.published.sql(source).show(max_width=160)
+        except (duckdb.Error, AttributeError) as error:
+            self.write(f"{error}\n")
+        return False
+
+
+def main() -> int:
+    """Show one query's result, or prompt for queries until end of file."""
+    try:
+        published = open_published(Settings())
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    with published:
+        if len(sys.argv) > 1:
+            published.sql(" ".join(sys.argv[1:])).show(max_width=160)
+            return 0
+        sys.ps1, sys.ps2 = "sql> ", "...> "
+        tables = "select table_name, estimated_size as rows from duckdb_tables() where schema_name = 'marts'"
+        published.sql(tables).show()
+        Prompt(published).interact("End a query with a semicolon; leave with Ctrl-D.", "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
