@@ -30,7 +30,7 @@ by_bsuid as (
         min(seen_at) as first_seen_at,
         max(seen_at) as last_seen_at,
         max(evidence_at) filter (where phone is not null) as phone_last_seen_at,
-        arg_max(phone, evidence_at) filter (where phone is not null) as last_phone,
+        arg_max(phone, (evidence_at, phone)) filter (where phone is not null) as last_phone,
         count(*) as observation_count
     from observations
     where bsuid is not null
@@ -47,7 +47,7 @@ by_phone as (
         min(observations.seen_at) as first_seen_at,
         max(observations.seen_at) as last_seen_at,
         max(observations.evidence_at) as phone_last_seen_at,
-        arg_max(observations.phone, observations.evidence_at) as last_phone,
+        arg_max(observations.phone, (observations.evidence_at, observations.phone)) as last_phone,
         count(*) as observation_count
     from observations
     inner join assignments
@@ -77,7 +77,7 @@ final as (
         min(unioned.first_seen_at) as first_seen_at,
         max(unioned.last_seen_at) as last_seen_at,
         max(unioned.phone_last_seen_at) as phone_last_seen_at,
-        arg_max(unioned.last_phone, unioned.phone_last_seen_at)
+        arg_max(unioned.last_phone, (unioned.phone_last_seen_at, unioned.last_phone))
             filter (where unioned.last_phone is not null) as last_phone,
         sum(unioned.observation_count) as observation_count
     from unioned

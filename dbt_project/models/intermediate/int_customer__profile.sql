@@ -37,10 +37,12 @@ node_profiles as (
     select
         portfolio_id,
         {{ bsuid_node('bsuid') }} as node_id,
-        arg_max(profile_name, (seen_at, received_at, event_id))
+        arg_max(profile_name, (seen_at, received_at, event_id, profile_name))
             filter (where profile_name is not null) as profile_name,
         max(seen_at) filter (where profile_name is not null) as named_at,
-        arg_max(phone is not null, (evidence_at, received_at, event_id))
+        arg_max(
+            phone is not null, (evidence_at, received_at, event_id, phone is not null)
+        )
             filter (where direction = 'inbound' and observation_kind in ('message', 'call', 'preference'))
             as is_newest_inbound_with_phone,
         max(evidence_at) filter (where direction = 'inbound' and observation_kind in ('message', 'call', 'preference'))
@@ -58,7 +60,10 @@ phone_only_profiles as (
     select
         assignments.portfolio_id,
         assignments.node_id,
-        arg_max(assignments.profile_name, (assignments.seen_at, assignments.event_id))
+        arg_max(
+            assignments.profile_name,
+            (assignments.seen_at, assignments.event_id, assignments.profile_name)
+        )
             filter (where assignments.profile_name is not null) as profile_name,
         max(assignments.seen_at) filter (where assignments.profile_name is not null) as named_at,
         bool_or(true) filter (where assignments.direction = 'inbound')
@@ -85,10 +90,13 @@ shown as (
     select
         customer_nodes.portfolio_id,
         customer_nodes.customer_key,
-        arg_max(unioned.profile_name, unioned.named_at)
+        arg_max(unioned.profile_name, (unioned.named_at, unioned.profile_name))
             filter (where unioned.profile_name is not null) as profile_name,
         coalesce(
-            arg_max(unioned.is_newest_inbound_with_phone, unioned.newest_inbound_at)
+            arg_max(
+                unioned.is_newest_inbound_with_phone,
+                (unioned.newest_inbound_at, unioned.is_newest_inbound_with_phone)
+            )
                 filter (where unioned.newest_inbound_at is not null),
             true
         ) as is_newest_inbound_with_phone,
