@@ -118,3 +118,31 @@ def test_customers_are_exactly_those_of_the_catalogue(warehouse):
     keys = warehouse.execute("select customer_key from marts.dim_customer").fetchall()
     everyone = {key for (key,) in keys}
     assert found == everyone
+
+
+CRM_VERDICTS = {
+    "linked": "C-1002 C-1003 C-1004 C-1005 C-1006 C-1009 C-1010 C-1011 C-1015 C-1017 "
+    "C-2001 C-2002 C-2003 C-2005 C-2007 C-2008",
+    "phone_only": "C-1001 C-1014",
+    "stale_number": "C-1007 C-1016 C-2004",
+    "ambiguous": "C-1008",
+    "no_match": "C-1012 C-1013 C-2006",
+}
+
+
+def test_crm_contacts_get_the_verdicts_of_the_catalogue(warehouse):
+    found = warehouse.execute("select verdict, crm_contact_id from marts.crm_contact_audit")
+    verdicts = {(verdict, contact) for verdict, contact in found.fetchall()}
+    assert verdicts == {
+        (verdict, contact)
+        for verdict, contacts in CRM_VERDICTS.items()
+        for contact in contacts.split()
+    }
+
+
+def test_the_worklist_begins_with_the_window_that_closes_first(warehouse):
+    first = warehouse.execute(
+        """select profile_name, capture_reason from marts.phone_capture_worklist
+           where portfolio_id = '100000000000001' and priority = 1"""
+    ).fetchone()
+    assert first == ("Kátia Melo", "window_closing")

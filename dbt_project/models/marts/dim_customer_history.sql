@@ -42,7 +42,10 @@ states as (
 
 changed as (
 
-    select *
+    select
+        *,
+        bool_or(bsuid is not null) over of_customer as has_had_bsuid,
+        bool_or(wa_id is not null) over of_customer as has_had_phone
     from states
     window of_customer as (partition by customer_key, portfolio_id order by point_at)
     qualify
@@ -64,9 +67,9 @@ final as (
         wa_id,
         username,
         case
-            when bsuid is null then 'phone_only'
-            when wa_id is null then 'bsuid_only'
-            else 'linked'
+            when not has_had_bsuid then 'phone_only'
+            when has_had_phone then 'linked'
+            else 'bsuid_only'
         end as identity_stage,
         point_at as valid_from,
         lead(point_at) over (partition by customer_key, portfolio_id order by point_at) as valid_to,
