@@ -119,6 +119,11 @@ counted as (
         messages,
         statuses,
         contacts,
+        -- Before the lists are spread over their items: after it, once per item.
+        case when len(contacts) > 1 then list_transform(contacts, lambda c: c.user_id) end
+            as contact_user_ids,
+        case when len(contacts) > 1 then list_transform(contacts, lambda c: c.wa_id) end
+            as contact_wa_ids,
         coalesce(len(messages), 0) as message_count,
         coalesce(len(statuses), 0) as status_count,
         coalesce(len(contacts), 0) as contact_count,
@@ -154,11 +159,7 @@ listed as (
         ) as status,
         unnest(
             range(0, message_count + status_count + case when has_other then 1 else 0 end)
-        ) as item_index,
-        case when contact_count > 1 then list_transform(contacts, lambda c: c.user_id) end
-            as contact_user_ids,
-        case when contact_count > 1 then list_transform(contacts, lambda c: c.wa_id) end
-            as contact_wa_ids
+        ) as item_index
     from counted
 
 ),
@@ -308,7 +309,7 @@ matched as (
             when nullif(candidate.user_id, '') <> person_user_id then null
             when candidate.wa_id = person_wa_id then candidate
             when contact_count > 1 then null
-            when is_alone or (item_kind <> 'status' and item_type <> 'system') then candidate
+            when is_alone or (item_kind <> 'status' and item_type is distinct from 'system') then candidate
         end as contact
     from candidates
 
