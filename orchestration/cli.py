@@ -1,8 +1,8 @@
 """The command line: the same job that Dagster runs, with progress and a readable end.
 
-    python -m orchestration run        land, resolve, check, publish, show
-    python -m orchestration publish    publish what the warehouse holds (FORCE=1 after a review)
-    python -m orchestration explain ID why this is one customer
+python -m orchestration run        land, resolve, check, publish, show
+python -m orchestration publish    publish what the warehouse holds (FORCE=1 after a review)
+python -m orchestration explain ID why this is one customer
 """
 
 import argparse
@@ -73,7 +73,9 @@ def is_up_to_date(settings: Settings, state: str) -> bool:
     from orchestration.publish import published_path
 
     path = state_path(settings)
-    if not (path.exists() and settings.warehouse_path.exists() and published_path(settings).exists()):
+    if not (
+        path.exists() and settings.warehouse_path.exists() and published_path(settings).exists()
+    ):
         return False
     return json.loads(path.read_text()).get("state") == state
 
@@ -194,7 +196,10 @@ def table(header: list[str], rows: list[tuple]) -> str:
     """Columns as wide as their widest value."""
     text = [header, *([("" if value is None else str(value)) for value in row] for row in rows)]
     widths = [max(len(line[place]) for line in text) for place in range(len(header))]
-    lines = ["  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)) for line in text]
+    lines = [
+        "  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True))
+        for line in text
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join("  " + line.rstrip() for line in lines)
 
@@ -210,7 +215,9 @@ def show(settings: Settings) -> None:
         files, records, rejected = warehouse.execute(
             "select count(*), sum(record_count), sum(rejected_count) from raw.landing_file"
         ).fetchone()
-    print(f"\nLanded: {files} files, {records or 0} records, {rejected or 0} rejected (raw.rejected_record)")
+    print(
+        f"\nLanded: {files} files, {records or 0} records, {rejected or 0} rejected (raw.rejected_record)"
+    )
     with duckdb.connect(str(published_path(settings)), read_only=True) as published:
         rows = published.execute
         print("\nCustomers by identity stage:")
@@ -225,7 +232,14 @@ def show(settings: Settings) -> None:
                 ).fetchall(),
             )
         )
-        columns = ["profile_name", "current_bsuid", "wa_id", "username", "identity_stage", "phone_status"]
+        columns = [
+            "profile_name",
+            "current_bsuid",
+            "wa_id",
+            "username",
+            "identity_stage",
+            "phone_status",
+        ]
         print("\nSome of dim_customer (those with the most to tell):")
         print(
             table(
@@ -238,7 +252,9 @@ def show(settings: Settings) -> None:
                 ).fetchall(),
             )
         )
-        waiting = rows("select kind, count(*) from marts.identity_review group by all order by 2 desc, 1").fetchall()
+        waiting = rows(
+            "select kind, count(*) from marts.identity_review group by all order by 2 desc, 1"
+        ).fetchall()
         print("\nWaiting for review (marts.identity_review):")
         print(table(["kind", "questions"], waiting) if waiting else "  nothing")
         example = rows(

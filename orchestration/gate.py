@@ -83,7 +83,10 @@ def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdic
 
     `connection` has both attached, as `warehouse` and (unless nothing is published) `published`.
     """
-    databases = {row[0] for row in connection.execute("select database_name from duckdb_databases()").fetchall()}
+    databases = {
+        row[0]
+        for row in connection.execute("select database_name from duckdb_databases()").fetchall()
+    }
     if "published" not in databases:
         return Verdict(is_first=True)
     connection.execute(COMPARISON)
@@ -97,9 +100,7 @@ def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdic
         messages=number("select count(*) from published.marts.fct_message"),
         merged=number("select sum(len(former_customer_keys) - 1) from merged_customer"),
         split=number("select count(*) from successor where parts > 1"),
-        rekeyed=number(
-            f"select count(*) from ({CHANGES}) where change = 'rekeyed'"
-        ),
+        rekeyed=number(f"select count(*) from ({CHANGES}) where change = 'rekeyed'"),
         moved_messages=number(
             """
             select count(*)

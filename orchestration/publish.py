@@ -246,9 +246,7 @@ def write_change_log(
         )
 
 
-def remember(
-    settings: Settings, publish_id: str, published_at: datetime, verdict: Verdict
-) -> None:
+def remember(settings: Settings, publish_id: str, published_at: datetime, verdict: Verdict) -> None:
     """Append this publish's keys and changes to the ledger, before readers can see a key."""
     fresh = settings.publish_dir / f".{publish_id}.duckdb"
     with open_ledger(settings) as ledger:

@@ -52,8 +52,7 @@ def received_apart(records: Sequence[Record]) -> list[Record]:
 @pytest.fixture(scope="session")
 def placed():
     cases = [
-        generator.place(case, index)
-        for index, case in enumerate(generator.sample(CASES, SEED))
+        generator.place(case, index) for index, case in enumerate(generator.sample(CASES, SEED))
     ]
     records = received_apart([record for case in cases for record in case.records])
     accounts = [row for case in cases for row in case.business_accounts]
