@@ -1,0 +1,178 @@
+"""Publishing: swapped in whole, gated, remembered for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.ledger import copy_keys_to_warehouse, open_ledger
+from orchestration.publish import GateClosed, check_gate, publish, published_path
+from orchestration.settings import Settings
+from tests.build import Build
+from tests.properties import wire
+
+ACCOUNTS = [{"waba_id": "200000000000001", "portfolio_id": "P", "default_country": "BR"}]
+
+
+@dataclass
+class Shop:
+    """A small warehouse that can be run and published again and again."""
+
+    build: Build
+    settings: Settings
+
+    def run(self, *records, overrides=(), **settings) -> None:
+        seeds = {"business_accounts": ACCOUNTS, "identity_overrides": overrides}
+        copy_keys_to_warehouse(self.settings)
+        self.build.run(records, seeds=seeds)
+
+    def publish(self, **changed):
+        return publish(self.settings.model_copy(update=changed))
+
+    def rows(self, sql: str) -> list[tuple]:
+        with duckdb.connect(str(published_path(self.settings)), read_only=True) as published:
+            return published.execute(sql).fetchall()
+
+
+@pytest.fixture
+def shop(tmp_path) -> Shop:
+    build = Build(tmp_path)
+    settings = Settings(
+        landing_dir=build.landing,
+        warehouse_path=build.warehouse,
+        publish_dir=tmp_path / "published",
+        gate_free_customers=0,
+        gate_max_moved_message_share=1.0,
+    )
+    return Shop(build, settings)
+
+
+def link(decision: str, left: str, right: str) -> dict[str, str]:
+    return {
+        "portfolio_id": "P",
+        "left_type": "bsuid",
+        "left_value": left,
+        "right_type": "bsuid",
+        "right_value": right,
+        "decision": decision,
+    }
+
+
+ANA = wire.message("2026-05-01T10:00:00Z", bsuid="BR.1", phone="5511900000001", name="Ana")
+BOB = wire.message("2026-05-02T10:00:00Z", bsuid="BR.2", phone="5511900000002", name="Bob")
+
+
+def test_the_gate_holds_a_merge_back_and_force_lets_it_through_and_is_remembered(shop):
+    shop.run(ANA, BOB)
+    assert shop.publish().verdict.is_first
+    before = published_path(shop.settings).read_bytes()
+    shop.run(overrides=[link("must_link", "BR.1", "BR.2")])
+    assert check_gate(shop.settings).merged == 1
+    with pytest.raises(GateClosed, match="1 of 2 customers would merge"):
+        shop.publish()
+    assert published_path(shop.settings).read_bytes() == before
+    shop.publish(force=True)
+    assert shop.rows("select count(*) from marts.dim_customer") == [(1,)]
+    log = shop.rows("select change, link_rule from marts.identity_change_log order by all")
+    assert {("merged", "R11"), ("forced", None)} <= set(log)
+    # and back again: the override is taken out
+    shop.run()
+    assert check_gate(shop.settings).split == 1
+    shop.publish(force=True)
+    assert shop.rows("select count(*) from marts.dim_customer") == [(2,)]
+
+
+def test_a_former_key_leads_to_its_customer_after_late_older_evidence_moved_it(shop):
+    shop.run(BOB)
+    shop.publish()
+    [(former,)] = shop.rows("select customer_key from marts.dim_customer")
+    older = wire.message("2026-04-20T10:00:00Z", bsuid="BR.2", phone="5511900000002", name="Bob")
+    shop.run(older)
+    shop.publish(force=True)
+    [(today,)] = shop.rows("select customer_key from marts.dim_customer")
+    assert today != former
+    # the redirect of the key that was published before
+    shop.run()
+    shop.publish()
+    redirects = dict(shop.rows("select old_customer_key, customer_key from marts.customer_key_redirect"))
+    assert redirects[former] == today
+
+
+def test_published_keys_survive_a_lost_warehouse(shop):
+    shop.run(ANA)
+    shop.publish()
+    shop.build.warehouse.unlink()
+    shop.run()
+    assert shop.build.query("select count(*) from raw.published_key") == [(1,)]
+
+
+def test_a_reader_keeps_what_it_opened_and_the_next_one_sees_the_new_version(shop):
+    shop.run(ANA)
+    shop.publish()
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, str(published_path(shop.settings))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout.readline() == "1\n"
+    shop.run(BOB)
+    shop.publish()
+    out, _ = reader.communicate("go\n", timeout=30)
+    assert out == "1\n"
+    assert shop.rows("select count(*) from marts.dim_customer") == [(2,)]
+
+
+READER = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=True)
+print(connection.execute("select count(*) from marts.dim_customer").fetchone()[0], flush=True)
+sys.stdin.readline()
+print(connection.execute("select count(*) from marts.dim_customer").fetchone()[0], flush=True)
+"""
+
+
+def test_parquet_holds_the_same_rows_and_customer_at_answers(shop):
+    shop.run(ANA, BOB)
+    publication = shop.publish()
+    for name, count in publication.rows.items():
+        path = shop.settings.publish_dir / "parquet" / f"{name}.parquet"
+        assert duckdb.execute(f"select count(*) from '{path}'").fetchone() == (count,), name
+    [(key,)] = shop.rows("select customer_key from marts.dim_customer where current_bsuid = 'BR.1'")
+    at = "marts.customer_at('P', 'phone', '5511900000001', '{}')"
+    assert shop.rows(f"select customer_key from {at.format('2026-06-01')}") == [(key,)]
+    assert shop.rows(f"select customer_key from {at.format('2026-04-01')}") == []
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.3])
+def test_a_kill_while_publishing_leaves_the_former_version(shop, delay):
+    shop.run(ANA)
+    shop.publish()
+    shop.run(BOB)
+    environment = {**os.environ, **shop.settings.environment()}
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import orchestration.cli as c; print('ready', flush=True); c.main(['publish'])"],
+        env=environment,
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert shop.rows("select count(*) from marts.dim_customer")[0][0] in (1, 2)
+    shop.publish()
+    assert shop.rows("select count(*) from marts.dim_customer") == [(2,)]
+    with open_ledger(shop.settings) as ledger:
+        assert ledger.execute("select count(*) from published_key").fetchone() == (2,)
+    leftovers = [path for path in shop.settings.publish_dir.glob(".*") if path.suffix == ".duckdb"]
+    assert leftovers == []
