@@ -19,7 +19,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-deep dev lint docs explain publish sql clean help dagster-home
+.PHONY: run test test-deep bench dev lint docs explain publish sql clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
@@ -36,6 +36,9 @@ explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|
 
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
 	@FORCE=$(FORCE) $(BIN)/python -m orchestration publish
+
+bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000 3000000"]
+	@$(BIN)/python -m tests.benchmarks.bench $(if $(EVENTS),--events $(EVENTS))
 
 dagster-home:
 	@mkdir -p "$$DAGSTER_HOME" && test -f "$$DAGSTER_HOME/dagster.yaml" || cp orchestration/dagster.yaml "$$DAGSTER_HOME/"

@@ -99,6 +99,11 @@ class Build:
         self.runs += 1
         path = self.landing / f"run-{self.runs:04}.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        self.land()
+        self.dbt(seeds or {}, variables or {}, full_refresh, select)
+
+    def land(self) -> None:
+        """Load what is new in the landing folder."""
         settings = Settings(
             landing_dir=self.landing,
             warehouse_path=self.warehouse,
@@ -109,7 +114,6 @@ class Build:
             result = load_landing_dir(connection, settings, now=datetime(2027, 1, 1))
             if problem := result.error():
                 raise problem
-        self.dbt(seeds or {}, variables or {}, full_refresh, select)
 
     def dbt(
         self,
@@ -117,7 +121,8 @@ class Build:
         variables: Mapping[str, object],
         full_refresh: bool = False,
         select: str | None = None,
-    ) -> None:
+    ) -> dict[str, float]:
+        """Run every model; returns the seconds that the models of each layer took."""
         folder, manifest = project()
         write_seeds(folder / "seeds", seeds)
         command = ["run" if select is None else "build", *folders(folder), "--quiet"]
@@ -136,6 +141,10 @@ class Build:
             DuckDBConnectionManager.close_all_connections()
         if not result.success:
             raise AssertionError(f"dbt failed: {result.exception or failures(result)}")
+        layers: dict[str, float] = {}
+        for node in result.result:
+            layers[node.node.schema] = layers.get(node.node.schema, 0.0) + node.execution_time
+        return layers
 
     def dbt_test(self) -> None:
         """Run dbt's data and unit tests on what was built last. Raises AssertionError naming them."""
