@@ -51,22 +51,17 @@
 
 {#- The items of one kind, each once: whatever stg_whatsapp__repeat lists is left out. -#}
 {% macro first_receipts(condition) -%}
-    select *
-    from {{ ref('stg_whatsapp__item') }} as items
-    where
-        {{ condition }}
-        and not exists (
-            select 1
-            from {{ ref('stg_whatsapp__repeat') }} as repeats
-            where
-                repeats.load_id = items.load_id
-                and repeats.landing_file = items.landing_file
-                and repeats.line_number = items.line_number
-                and repeats.entry_index = items.entry_index
-                and repeats.change_index = items.change_index
-                and repeats.list_name = items.list_name
-                and repeats.list_index = items.list_index
-        )
+    select items.*
+    from (select * from {{ ref('stg_whatsapp__item') }} where {{ condition }}) as items
+    left join {{ ref('stg_whatsapp__repeat') }} as repeats
+        on items.load_id = repeats.load_id
+        and items.landing_file = repeats.landing_file
+        and items.line_number = repeats.line_number
+        and items.entry_index = repeats.entry_index
+        and items.change_index = repeats.change_index
+        and items.list_name = repeats.list_name
+        and items.list_index = repeats.list_index
+    where repeats.load_id is null
 {%- endmacro %}
 
 {#- The columns that every staging model shows of an item, before its own. -#}

@@ -112,13 +112,24 @@ message_sightings as (
 
 ),
 
+first_statuses as (
+
+    select
+        waba_id,
+        message_id,
+        min(occurred_at) as first_status_at
+    from statuses
+    group by waba_id, message_id
+
+),
+
 -- A pairing in a status is dated at its message's first status.
 status_sightings as (
 
     select
-        waba_id, phone_number_id, event_id, message_id, source_field,
+        statuses.waba_id, phone_number_id, event_id, statuses.message_id, source_field,
         received_at, occurred_at,
-        min(occurred_at) over (partition by waba_id, message_id) as evidence_at,
+        coalesce(first_status_at, occurred_at) as evidence_at,
         evidence_at as seen_at,
         'status' as observation_kind,
         'outbound' as direction,
@@ -140,6 +151,9 @@ status_sightings as (
         has_contact,
         status = 'failed' as is_failed
     from statuses
+    left join first_statuses
+        on statuses.waba_id = first_statuses.waba_id
+        and statuses.message_id = first_statuses.message_id
 
 ),
 

@@ -9,7 +9,10 @@ observations as (
 
 attested as (
 
-    select * from {{ ref('int_identity__attested_phone') }}
+    select
+        *,
+        'shared_contact' as observation_kind
+    from {{ ref('int_identity__attested_phone') }}
 
 ),
 
@@ -32,7 +35,7 @@ pairings as (
         and observations.event_id = attested.event_id
         and observations.bsuid = attested.bsuid
         and observations.phone = attested.phone
-        and observations.observation_kind = 'shared_contact'
+        and observations.observation_kind = attested.observation_kind
     where
         observations.bsuid is not null
         and observations.phone is not null

@@ -20,16 +20,12 @@ placed as (
         phone_only.*,
         segments.node_id as segment_node_id
     from phone_only
-    asof left join (
-        select
-            * exclude (segment_from),
-            coalesce(segment_from, gap_from) as segment_from
-        from segments
-    ) as segments
+    left join segments
         on phone_only.portfolio_id = segments.portfolio_id
         and phone_only.phone = segments.phone
         and phone_only.gap_from = segments.gap_from
-        and phone_only.evidence_at >= segments.segment_from
+        and phone_only.evidence_at >= coalesce(segments.segment_from, segments.gap_from)
+        and phone_only.evidence_at < coalesce(segments.next_segment_from, {{ end_of_time() }})
 
 ),
 

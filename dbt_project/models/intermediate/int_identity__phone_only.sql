@@ -54,7 +54,7 @@ phone_only as (
 ),
 
 -- Of claims that begin together only the last can last.
-holders as (
+last_claims as (
 
     select *
     from claims
@@ -64,13 +64,37 @@ holders as (
 
 ),
 
+holders as (
+
+    select
+        *,
+        coalesce(
+            lead(valid_from) over (partition by portfolio_id, phone order by valid_from),
+            {{ end_of_time() }}
+        ) as followed_at
+    from last_claims
+
+),
+
+cut_stretches as (
+
+    select
+        *,
+        coalesce(
+            lead(cut_at) over (partition by portfolio_id, phone order by cut_at),
+            {{ end_of_time() }}
+        ) as followed_at
+    from cuts
+
+),
+
 placed as (
 
     select
         phone_only.*,
         holders.bsuid as last_holder,
         holders.valid_from as last_held_from,
-        cuts.cut_at as last_cut_at,
+        cut_stretches.cut_at as last_cut_at,
         coalesce(phone_only.evidence_at < holders.valid_to, false) as is_held,
         -- between the last sighting of one holder and the first of the next, nobody knows
         coalesce(
@@ -80,14 +104,16 @@ placed as (
             false
         ) as is_holder_uncertain
     from phone_only
-    asof left join holders
+    left join holders
         on phone_only.portfolio_id = holders.portfolio_id
         and phone_only.phone = holders.phone
         and phone_only.evidence_at >= holders.valid_from
-    asof left join cuts
-        on phone_only.portfolio_id = cuts.portfolio_id
-        and phone_only.phone = cuts.phone
-        and phone_only.evidence_at >= cuts.cut_at
+        and phone_only.evidence_at < holders.followed_at
+    left join cut_stretches
+        on phone_only.portfolio_id = cut_stretches.portfolio_id
+        and phone_only.phone = cut_stretches.phone
+        and phone_only.evidence_at >= cut_stretches.cut_at
+        and phone_only.evidence_at < cut_stretches.followed_at
 
 ),
 

@@ -80,17 +80,32 @@ boundaries as (
 
 ),
 
+stretches as (
+
+    select
+        *,
+        coalesce(
+            lead(segment_from) over (
+                partition by portfolio_id, phone, gap_from order by segment_from
+            ),
+            {{ end_of_time() }}
+        ) as followed_at
+    from boundaries
+
+),
+
 segmented as (
 
     select
         phone_only.*,
-        greatest(phone_only.gap_from, boundaries.segment_from) as segment_from
+        greatest(phone_only.gap_from, stretches.segment_from) as segment_from
     from phone_only
-    asof left join boundaries
-        on phone_only.portfolio_id = boundaries.portfolio_id
-        and phone_only.phone = boundaries.phone
-        and phone_only.gap_from = boundaries.gap_from
-        and phone_only.evidence_at >= boundaries.segment_from
+    left join stretches
+        on phone_only.portfolio_id = stretches.portfolio_id
+        and phone_only.phone = stretches.phone
+        and phone_only.gap_from = stretches.gap_from
+        and phone_only.evidence_at >= stretches.segment_from
+        and phone_only.evidence_at < stretches.followed_at
 
 ),
 

@@ -35,7 +35,7 @@ states as (
         on turning_points.customer_key = identifiers.customer_key
         and turning_points.portfolio_id = identifiers.portfolio_id
         and turning_points.point_at >= identifiers.valid_from
-        and (identifiers.valid_to is null or turning_points.point_at < identifiers.valid_to)
+        and turning_points.point_at < coalesce(identifiers.valid_to, {{ end_of_time() }})
     group by all
 
 ),

@@ -68,7 +68,6 @@ identified as (
         on participants.portfolio_id = phone_nodes.portfolio_id
         and participants.message_id = phone_nodes.message_id
         and participants.phone = phone_nodes.shown_phone
-        and participants.bsuid is null
 
 ),
 
