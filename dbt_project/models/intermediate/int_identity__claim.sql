@@ -1,9 +1,12 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+
 -- R3: the intervals in which a BSUID held a phone.
 with
 
 pairings as (
 
     select * from {{ ref('int_identity__pairing') }}
+    {{- only(touched('phone')) }}
 
 ),
 

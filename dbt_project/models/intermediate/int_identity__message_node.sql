@@ -1,15 +1,21 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_message('message_id')) }}") }}
+
 -- Whose a message is: the BSUID it shows, else whoever was on its phone at that time.
 with
 
 observations as (
 
-    select * from {{ ref('int_identity__observation') }} where message_id is not null
+    select * from {{ ref('int_identity__observation') }}
+    where message_id is not null
+    {{- only(touched_message('message_id'), 'and') }}
 
 ),
 
 assignments as (
 
-    select * from {{ ref('int_identity__phone_assignment') }} where message_id is not null
+    select * from {{ ref('int_identity__phone_assignment') }}
+    where message_id is not null
+    {{- only(touched_message('message_id'), 'and') }}
 
 ),
 

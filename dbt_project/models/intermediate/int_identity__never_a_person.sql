@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ rebuild_if_changed() }}") }}
+
 -- The business's own numbers and the identifiers somebody asked to ignore never make a customer.
 with
 

@@ -1,21 +1,28 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('identifier_value')) }}") }}
+
 -- Only nodes carry customers: a BSUID, or a stretch of phone-only history.
 with
 
 observations as (
 
-    select * from {{ ref('int_identity__observation') }} where bsuid is not null
+    select * from {{ ref('int_identity__observation') }}
+    where bsuid is not null
+    {{- only(touched('bsuid'), 'and') }}
 
 ),
 
 segments as (
 
     select * from {{ ref('int_identity__phone_segment') }}
+    {{- only(touched('phone')) }}
 
 ),
 
 phone_only as (
 
-    select * from {{ ref('int_identity__phone_assignment') }} where node_kind = 'phone'
+    select * from {{ ref('int_identity__phone_assignment') }}
+    where node_kind = 'phone'
+    {{- only(touched('phone'), 'and') }}
 
 ),
 

@@ -1,15 +1,20 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(reread_observation()) }}") }}
+
+-- depends_on: {{ ref('int_identity__outdated') }}
 -- Every place a payload shows a person's identifiers, classified by shape, in one form.
 with
 
 messages as (
 
     select * from {{ ref('stg_whatsapp__message') }}
+    {{- only(touched_item('message_id')) }}
 
 ),
 
 statuses as (
 
     select * from {{ ref('stg_whatsapp__status') }}
+    {{- only(touched_item('message_id')) }}
 
 ),
 
@@ -35,6 +40,7 @@ system_messages as (
 shared_contacts as (
 
     select * from {{ ref('stg_whatsapp__shared_contact') }}
+    {{- only(touched_item('message_id')) }}
 
 ),
 
@@ -47,6 +53,7 @@ preferences as (
 echoes as (
 
     select * from {{ ref('stg_whatsapp__message_echo') }}
+    {{- only(touched_item('message_id')) }}
 
 ),
 

@@ -1,9 +1,12 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+
 -- R3: a BSUID and a phone shown together; openers can open a claim, the rest only confirm one.
 with
 
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
+    {{- only(touched('phone')) }}
 
 ),
 

@@ -1,9 +1,12 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+
 -- Whose is a sighting of a phone alone: its holder's, its segment's, or nobody's we can name.
 with
 
 phone_only as (
 
     select * from {{ ref('int_identity__phone_only') }}
+    {{- only(touched('phone')) }}
 
 ),
 

@@ -1,9 +1,12 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('shown_phone')) }}") }}
+
 -- Section 6: sightings of a phone without a BSUID, placed between the claims and cuts on it.
 with
 
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
+    {{- only(touched('phone')) }}
 
 ),
 

@@ -1,9 +1,13 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+
 -- Nodes (b): stretches of phone-only history that no BSUID holds.
 with
 
 phone_only as (
 
-    select * from {{ ref('int_identity__phone_only') }} where holding = 'unheld'
+    select * from {{ ref('int_identity__phone_only') }}
+    where holding = 'unheld'
+    {{- only(touched('phone'), 'and') }}
 
 ),
 

@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ rebuild_if_changed() }}") }}
+
 -- Only the seed maps a WABA to its portfolio; open-ended ownership has no bounds.
 with
 

@@ -1,27 +1,33 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_item('message_id')) }}") }}
+
 -- A message (wamid) once, from whatever shows it: inbound, echo, history or only its statuses.
 with
 
 messages as (
 
     select * from {{ ref('stg_whatsapp__message') }}
+    {{- only(touched_item('message_id') ~ ' or ' ~ touched_item('original_message_id')) }}
 
 ),
 
 echoes as (
 
     select * from {{ ref('stg_whatsapp__message_echo') }}
+    {{- only(touched_item('message_id') ~ ' or ' ~ touched_item('original_message_id')) }}
 
 ),
 
 history_messages as (
 
     select * from {{ ref('stg_whatsapp__history_message') }}
+    {{- only(touched_item('message_id')) }}
 
 ),
 
 statuses as (
 
     select * from {{ ref('stg_whatsapp__status') }}
+    {{- only(touched_item('message_id')) }}
 
 ),
 
@@ -148,6 +154,7 @@ final as (
     left join changed_later
         on joined.waba_id = changed_later.waba_id
         and joined.message_id = changed_later.message_id
+    {{- only(touched_item('joined.message_id')) }}
 
 )
 

@@ -1,15 +1,23 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget(touched_message('message_id')) }}",
+) }}
+
 -- The conversation history, whole across the change of identifiers.
 with
 
 messages as (
 
     select * from {{ ref('int_whatsapp__message') }}
+    {{- only(touched_message('message_id')) }}
 
 ),
 
 message_nodes as (
 
     select * from {{ ref('int_identity__message_node') }}
+    {{- only(touched_message('message_id')) }}
 
 ),
 

@@ -49,6 +49,7 @@ phone_nodes as (
         shown_phone,
         min(node_id) as node_id
     from assignments
+    where message_id in (select message_id from statuses)
     group by all
 
 ),

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental') }}
+
 -- Every webhook body is parsed here, once: all other staging models read this table. Messages,
 -- echoes and statuses come out flat; what is rare keeps its part of the body in `detail`.
 with
@@ -5,6 +7,7 @@ with
 webhooks as (
 
     select * from {{ source('raw', 'webhook') }}
+    {{- only('load_id > ' ~ last_load_id()) }}
 
 ),
 

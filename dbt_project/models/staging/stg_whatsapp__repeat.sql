@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_item('item_id')) }}") }}
+
 -- Deliveries are repeated, by WhatsApp and by every subscribed app. Which copies to leave out is
 -- settled here, over all loads, so that the items themselves are only ever appended.
 with
@@ -5,6 +7,7 @@ with
 items as (
 
     select * from {{ ref('stg_whatsapp__item') }}
+    {{- only(touched_item('item_id')) }}
 
 ),
 

@@ -1,0 +1,205 @@
+{#-
+    What a run works out again.
+
+    A run that follows a complete one adds: it reads what was landed since and writes again only what that touches.
+    Every other run rebuilds: the first one, one after a run that did not finish, one after models, variables or
+    reference data changed, and one with --full-refresh. Both give the same rows (tests/properties proves it).
+    `build_state` in schema main remembers how the last run went.
+-#}
+
+{#- Overrides dbt's own: incremental models start afresh unless this run only adds. -#}
+{% macro should_full_refresh() -%}
+    {{ return(dbt.should_full_refresh() or not is_adding()) }}
+{%- endmacro %}
+
+{#- Whether this run follows a complete one. -#}
+{% macro is_adding() -%}
+    {%- if flags.FULL_REFRESH or model.config.materialized == 'unit' -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {{ return(build_state('status') == 'adding') }}
+{%- endmacro %}
+
+{#- A remembered value; none when there is no such memory. -#}
+{% macro build_state(name) -%}
+    {%- if not execute -%}{{ return(none) }}{%- endif -%}
+    {%- set tables = run_query(
+        "select table_name from information_schema.tables where table_schema = 'main' and table_name = 'build_state'"
+    ) -%}
+    {%- if not tables.rows -%}{{ return(none) }}{%- endif -%}
+    {%- set found = run_query("select value from main.build_state where name = '" ~ name ~ "'") -%}
+    {{ return(found.columns[0].values()[0] if found.rows else none) }}
+{%- endmacro %}
+
+{#- SQL that remembers values. -#}
+{% macro remember(values) -%}
+    create table if not exists main.build_state (name varchar, value varchar);
+    {%- for name, value in values.items() %}
+    delete from main.build_state where name = '{{ name }}';
+    insert into main.build_state values ('{{ name }}', '{{ value }}');
+    {%- endfor %}
+{%- endmacro %}
+
+{#- All that decides how a row comes about. Macros are known only to a run of the pipeline: with bare dbt,
+    change one and say --full-refresh. -#}
+{% macro project_fingerprint() -%}
+    {%- set parts = [dbt_version, env_var('DBT_MACROS_DIGEST', '')] -%}
+    {%- for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') -%}
+        {%- do parts.append(node.checksum.checksum) -%}
+    {%- endfor -%}
+    {%- for name in ['backfill_max_silence_days', 'rotation_copy_window_days'] -%}
+        {%- do parts.append(var(name)) -%}
+    {%- endfor -%}
+    {{ return(local_md5(parts | map('string') | sort | join(','))) }}
+{%- endmacro %}
+
+{#- Whether this invocation builds every incremental model; a partial one leaves no memory. -#}
+{% macro builds_everything() -%}
+    {%- if flags.WHICH not in ('run', 'build') -%}{{ return(false) }}{%- endif -%}
+    {%- for node in graph.nodes.values() | selectattr('config.materialized', 'equalto', 'incremental') -%}
+        {%- if node.unique_id not in selected_resources -%}{{ return(false) }}{%- endif -%}
+    {%- endfor -%}
+    {{ return(true) }}
+{%- endmacro %}
+
+{#- on-run-start: from here until the end the last run counts as unfinished. -#}
+{% macro begin_build() -%}
+    {%- if execute and builds_everything() -%}
+        {%- set follows = not flags.FULL_REFRESH
+            and build_state('status') == 'complete'
+            and build_state('fingerprint') == project_fingerprint() -%}
+        {{ remember({
+            'status': 'adding' if follows else 'rebuilding',
+            'fingerprint': project_fingerprint(),
+        }) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- on-run-end: everything was built and every test passed. -#}
+{% macro end_build(results) -%}
+    {%- if execute and builds_everything()
+        and results | rejectattr('status', 'in', ['success', 'pass', 'warn']) | list | length == 0 -%}
+        {%- set newest = run_query('select coalesce(max(load_id), 0) from raw.webhook') -%}
+        {{ remember({
+            'load_id': newest.columns[0].values()[0],
+            'mode': build_state('status'),
+            'status': 'complete',
+        }) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- post-hook of reference data that decides about every event: with another content the run rebuilds. -#}
+{% macro rebuild_if_changed() -%}
+    {%- if build_state('status') is not none -%}
+        {%- set found = run_query("select md5(string_agg(t::varchar, ',' order by t::varchar)) from " ~ this ~ " as t") -%}
+        {%- set content = found.columns[0].values()[0] -%}
+        {%- if content != build_state(this.name) -%}
+            {{ remember({this.name: content, 'status': 'rebuilding'}) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The last load that a complete run has worked out. -#}
+{% macro last_load_id() -%}
+    {{ return(build_state('load_id') or 0) }}
+{%- endmacro %}
+
+{#- Of an import, only the rows that this run works out again. -#}
+{% macro only(condition, word='where') -%}
+    {%- if is_incremental() %}
+    {{ word }} {{ condition }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- pre-hook: what this run works out again goes first. -#}
+{% macro forget(condition) -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }} where {{ condition }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Ids that items landed since bear or refer to; what has no id is always read again. -#}
+{% macro touched_item(item_id) -%}
+    ({{ item_id }} is null or {{ item_id }} in (select item_id from {{ ref('stg_whatsapp__touched_item') }}))
+{%- endmacro %}
+
+{#- Observations that are read again: those of touched items, and all of kinds that are few. -#}
+{% macro reread_observation() -%}
+    (
+        observation_kind not in ('message', 'status', 'echo', 'shared_contact')
+        or {{ touched_item('message_id') }}
+    )
+{%- endmacro %}
+
+{#- Identifiers of people whom something landed since may concern. -#}
+{% macro touched(identifier) -%}
+    (portfolio_id, {{ identifier }}) in (
+        select (portfolio_id, identifier_value) from {{ ref('int_identity__touched') }}
+    )
+{%- endmacro %}
+
+{#- Messages whose node or content this run works out again. -#}
+{% macro touched_message(message_id) -%}
+    ({{ message_id }} is null or {{ message_id }} in (
+        select message_id from {{ ref('int_identity__touched_message') }}
+    ))
+{%- endmacro %}
+
+{#- A model of this layer as the last run left it; none when this run rebuilds. -#}
+{% macro before_this_run(model_name) -%}
+    {%- if is_adding() -%}
+        {{ return(adapter.get_relation(this.database, this.schema, model_name)) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- A number made of all columns of a row. -#}
+{% macro row_hash(relation) -%}
+    {{ return(adapter.dispatch('row_hash')(relation)) }}
+{%- endmacro %}
+
+{% macro duckdb__row_hash(relation) -%}
+    hash({{ relation }})
+{%- endmacro %}
+
+{#-
+    Identifiers with a hash of the row they stand in: of the observations that are read again, of changes, which show
+    phones that no observation does, and of overrides, which join what nothing else does. A relation that is none has
+    no rows.
+-#}
+{% macro identifying_rows(observations, changes, overrides) -%}
+    {%- if observations %}
+    select portfolio_id, message_id, bsuid, phone, {{ row_hash('observations') }} as row_hash
+    from {{ observations }} as observations
+    where {{ is_adding() }} and {{ reread_observation() }}
+    union all
+    {%- endif %}
+    {%- if changes %}
+    select
+        portfolio_id,
+        null as message_id,
+        unnest([old_bsuid, body_old_bsuid, new_bsuid]) as bsuid,
+        unnest([old_phone, new_phone]) as phone,
+        {{ row_hash('changes') }} as row_hash
+    from {{ changes }} as changes
+    where {{ is_adding() }}
+    union all
+    {%- endif %}
+    {%- if overrides %}
+    select
+        portfolio_id,
+        null as message_id,
+        unnest([left_value, right_value]) as bsuid,
+        null as phone,
+        {{ row_hash('overrides') }} as row_hash
+    from {{ overrides }} as overrides
+    where {{ is_adding() }}
+    union all
+    {%- endif %}
+    select
+        null::varchar as portfolio_id,
+        null::varchar as message_id,
+        null::varchar as bsuid,
+        null::varchar as phone,
+        null::ubigint as row_hash
+    where false
+{%- endmacro %}
