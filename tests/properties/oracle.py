@@ -679,15 +679,59 @@ def r2_cuts(changes: Iterable[Change]) -> dict[str, list[datetime]]:
 
 @dataclass(frozen=True)
 class Edge:
-    """A candidate succession from one node to the next."""
+    """A candidate succession from one node to the next.
+
+    ``loose``: the old end is phone-only history, or somebody who was not seen on the old phone.
+    """
 
     old: Node
     new: Node
     strength: int
     change: Change
+    loose: bool = False
 
 
-def r2_candidates(changes: Iterable[Change], phones: Mapping[str, PhoneLine]) -> list[Edge]:
+def r2_waiting(
+    change: Change, changes: Sequence[Change], phones: Mapping[str, PhoneLine]
+) -> Node | None:
+    """Who was told to have come to a change's old phone and left it before being seen there."""
+    line = phones[change.old_phone or ""]
+    arrived_at = max((cut for cut in line.cuts if cut < change.at), default=None)
+    if arrived_at is None or line.first_node_from(arrived_at):
+        return None
+    return r2_mover(line.phone, arrived_at, changes, phones, named=False)
+
+
+def r2_mover(
+    phone: str,
+    at: datetime,
+    changes: Sequence[Change],
+    phones: Mapping[str, PhoneLine],
+    named: bool = True,
+) -> Node | None:
+    """The one node that a change brought to a phone at a moment (``named``: also with its BSUID)."""
+    arrivals = [change for change in changes if change.new_phone == phone and change.at == at]
+    nodes = {
+        r2_old_side(change, changes, phones)
+        for change in arrivals
+        if named or not change.new_bsuid
+    } - {None}
+    return nodes.pop() if len(nodes) == 1 else None
+
+
+def r2_old_side(
+    change: Change, changes: Sequence[Change], phones: Mapping[str, PhoneLine]
+) -> Node | None:
+    """The old BSUID of a change, else who was on its old phone, else who was on the way over it."""
+    if change.old_bsuid:
+        return ("bsuid", change.old_bsuid)
+    if change.old_phone not in phones:
+        return None
+    here = phones[change.old_phone].node_before(change.at)
+    return here or r2_waiting(change, changes, phones)
+
+
+def r2_candidates(changes: Sequence[Change], phones: Mapping[str, PhoneLine]) -> list[Edge]:
     """The edges each change could make, both ends resolved to nodes."""
     edges = []
     for change in changes:
@@ -699,39 +743,80 @@ def r2_candidates(changes: Iterable[Change], phones: Mapping[str, PhoneLine]) ->
         if new and change.body_bsuid:
             body: Node = ("bsuid", change.body_bsuid)
             edges.append(Edge(body, new, STRENGTH["body_text"], change))
+        loose = False
         if old is None and change.old_phone in phones:
-            old = phones[change.old_phone].node_before(change.at)
+            here = phones[change.old_phone].node_before(change.at)
+            loose = here is None or here[0] == "phone"
+            old = here or r2_waiting(change, changes, phones)
         if new is None and change.new_phone in phones:
             new = phones[change.new_phone].first_node_from(change.at)
         if old and new:
-            edges.append(Edge(old, new, STRENGTH["phone"], change))
+            edges.append(Edge(old, new, STRENGTH["phone"], change, loose))
     return [edge for edge in edges if edge.old != edge.new]
 
 
-def r2_kept(candidates: Iterable[Edge]) -> tuple[list[Edge], set[tuple[str, tuple[str, ...]]]]:
+def r2_told_twice(
+    candidates: Sequence[Edge], variables: Variables
+) -> dict[tuple[Node, Node], tuple[Node, int]]:
+    """The side, and its strength, of edges that tell one change by its phones and by its BSUIDs.
+
+    They enter one node within the copy window, and nothing else of their kind does.
+    """
+    window = timedelta(days=variables.rotation_copy_window_days)
+    pairs: dict[tuple[Node, Node], list[Edge]] = defaultdict(list)
+    for edge in candidates:
+        pairs[edge.old, edge.new].append(edge)
+    first = {pair: min(edge.change.at for edge in edges) for pair, edges in pairs.items()}
+    loose = {pair for pair, edges in pairs.items() if all(edge.loose for edge in edges)}
+    near: dict[tuple[Node, Node], list[tuple[Node, Node]]] = defaultdict(list)
+    for pair in pairs:
+        for other in pairs:
+            apart = abs(first[pair] - first[other])
+            if other[1] == pair[1] and (pair in loose) != (other in loose) and apart <= window:
+                near[pair].append(other)
+    sides = {}
+    for pair, others in near.items():
+        if len(others) == 1 and len(near[others[0]]) == 1:
+            named = others[0] if pair in loose else pair
+            strongest = max(edge.strength for one in (pair, *others) for edge in pairs[one])
+            sides[pair] = (named[0], strongest)
+    return sides
+
+
+def r2_kept(
+    candidates: Sequence[Edge], variables: Variables
+) -> tuple[list[Edge], set[tuple[str, tuple[str, ...]]]]:
     """Keep an edge that is strictly the strongest at both of its ends; review the ties."""
     best: dict[tuple[Node, Node], Edge] = {}
     for edge in sorted(candidates, key=lambda e: (-e.strength, e.change.order)):
         best.setdefault((edge.old, edge.new), edge)
     edges = list(best.values())
+    sides = r2_told_twice(candidates, variables)
+
+    def side(edge: Edge) -> tuple[Node, int]:
+        return sides.get((edge.old, edge.new), (edge.old, edge.strength))
+
     reviews = set()
-
-    def strictly_strongest(edge: Edge, rivals: list[Edge]) -> bool:
-        return all(edge.strength > rival.strength for rival in rivals)
-
     kept = []
     for edge in edges:
         forks = [other for other in edges if other.old == edge.old and other.new != edge.new]
-        joins = [other for other in edges if other.new == edge.new and other.old != edge.old]
-        if strictly_strongest(edge, forks) and strictly_strongest(edge, joins):
+        joins = [o for o in edges if o.new == edge.new and side(o)[0] != side(edge)[0]]
+        strongest_fork = max((other.strength for other in forks), default=0)
+        strongest_join = max((side(other)[1] for other in joins), default=0)
+        if edge.strength > strongest_fork and side(edge)[1] > strongest_join:
             kept.append(edge)
-        for rivals in (forks, joins):
-            strongest = max((rival.strength for rival in rivals), default=0)
-            if strongest == edge.strength:
-                tied = [edge, *(rival for rival in rivals if rival.strength == strongest)]
-                nodes = {node for one in tied for node in (one.old, one.new)}
-                reviews.add(("succession_fork", tuple(sorted(label(n) for n in nodes))))
+        if edge.strength == strongest_fork:
+            tied = [other for other in forks if other.strength == strongest_fork]
+            reviews.add(fork_review([edge, *tied]))
+        if side(edge)[1] == strongest_join:
+            tied = [other for other in joins if side(other)[1] == strongest_join]
+            reviews.add(fork_review([edge, *tied]))
     return kept, reviews
+
+
+def fork_review(tied: Iterable[Edge]) -> tuple[str, tuple[str, ...]]:
+    nodes = {node for edge in tied for node in (edge.old, edge.new)}
+    return ("succession_fork", tuple(sorted(label(node) for node in nodes)))
 
 
 def r2_cycles(kept: Sequence[Edge]) -> set[tuple[str, tuple[str, ...]]]:
@@ -869,6 +954,7 @@ class PhoneLine:
         variables: Variables,
     ) -> None:
         self.phone = phone
+        self.copy_window = timedelta(days=variables.rotation_copy_window_days)
         self.claims = list(claims)
         self.cuts = list(cuts)
         ends = [claim.end for claim in claims if claim.end is not None]
@@ -881,6 +967,11 @@ class PhoneLine:
         self.breaks: dict[int, list[datetime]] = {}
         self.segments: dict[tuple[int, int], Segment] = {}
         self._cut_into_segments(phone_only, variables)
+
+    def bound(self, at: datetime) -> datetime:
+        """Where the stretch of a moment begins."""
+        before = self.bounds[: self.stretch(at)]
+        return before[-1] if before else datetime.min.replace(tzinfo=UTC)
 
     def stretch(self, at: datetime) -> int:
         """The number of the stretch between two boundaries; a boundary begins the later one."""
@@ -934,7 +1025,8 @@ class PhoneLine:
         return segment.node if segment and segment.opened_at < at else None
 
     def first_node_from(self, at: datetime) -> Node | None:
-        """The first node seen on the phone from a moment on, before the phone is cut again."""
+        """The first node seen on the phone from a moment on, before the phone is cut again (with
+        that cut, while it may be the same change told once more)."""
         again = next((cut for cut in self.cuts if cut > at), None)
         found: list[tuple[Order, Node]] = [
             (segment.first.order, segment.node) for segment in self.segments.values()
@@ -943,7 +1035,8 @@ class PhoneLine:
         later = [
             (order, node)
             for order, node in found
-            if order[0] >= at and (again is None or order[0] < again)
+            if order[0] >= at
+            and (again is None or order[0] < again or order[0] == again <= at + self.copy_window)
         ]
         return min(later, key=lambda pair: pair[0])[1] if later else None
 
@@ -1004,14 +1097,16 @@ class Names:
             return self.inbound.get(node[1], [])
         return self.segments[node].named
 
-    def up_to(self, node: Node, at: datetime, visited: frozenset[Node] = frozenset()) -> str | None:
-        """The latest name up to a moment, else the predecessor's."""
-        own = [seen for seen in self.named(node) if seen.evidence_at <= at]
-        if own:
-            return plain_name(own[-1].name)
-        for before in self.predecessors.get(node, ()):
-            if before not in visited | {node}:
-                return self.up_to(before, at, visited | {node})
+    def up_to(self, node: Node, at: datetime) -> str | None:
+        """The latest name up to a moment, else that of the nearest predecessor with one."""
+        generation, visited = [node], {node}
+        while generation:
+            for one in sorted(generation, key=lambda n: (n[0], label(n))):
+                if own := [seen for seen in self.named(one) if seen.evidence_at <= at]:
+                    return plain_name(own[-1].name)
+            older = {before for one in generation for before in self.predecessors.get(one, ())}
+            generation = list(older - visited)
+            visited |= older
         return None
 
     def of_bsuid(self, bsuid: str, at: datetime) -> str | None:
@@ -1188,9 +1283,8 @@ def r8_void(
     Joined with the sender counts by succession through named BSUIDs only, as the phone-derived ones
     need the claims, which need this.
     """
-    kept, _ = r2_kept(
-        edge for edge in r2_candidates(changes, {}) if edge.strength != STRENGTH["phone"]
-    )
+    named = [edge for edge in r2_candidates(changes, {}) if edge.strength != STRENGTH["phone"]]
+    kept, _ = r2_kept(named, variables)
     groups = Components()
     for edge in kept:
         groups.join(edge.old, edge.new)
@@ -1403,7 +1497,7 @@ def decide(
     forbidden = {frozenset(pair) for pair in cannot}
 
     candidates = r2_candidates(changes, lines)
-    kept, found = r2_kept(candidates)
+    kept, found = r2_kept(candidates, variables)
     reviews |= found | r2_cycles(kept)
     allowed = [edge for edge in kept if frozenset((edge.old, edge.new)) not in forbidden]
     names = Names(observations, segments, allowed)
@@ -1447,7 +1541,10 @@ def decide(
         if seen.bsuid:
             return key_of["bsuid", seen.bsuid]
         if seen.phone:
-            found = lines[seen.phone].attribute(seen.paired_at)
+            line = lines[seen.phone]
+            found = line.attribute(seen.paired_at)
+            if found is None:
+                found = r2_mover(seen.phone, line.bound(seen.paired_at), changes, lines)
             if isinstance(found, tuple):
                 return key_of[found]
             return found or "never_reached"

@@ -318,6 +318,47 @@ def test_r2_a_number_change_waits_for_its_new_phone_but_not_beyond_the_next_chan
     assert groups(solve(*waiting, onward, late)) == customers({f"{P1}@08-01"}, {A})
 
 
+def test_r2_whoever_passes_over_a_phone_unseen_stays_one():
+    there = [
+        wire.message("2025-08-01", phone=P1),
+        wire.number_change("2025-09-01", P1, P2),
+    ]
+    back = [
+        wire.number_change("2025-10-01", P2, P1),
+        wire.message("2025-11-01", phone=P1),
+    ]
+    assert groups(solve(*there, *back)) == customers({f"{P1}@08-01", f"{P1}@11-01"})
+    seen = wire.message("2025-09-15", phone=P2)
+    one = {f"{P1}@08-01", f"{P2}@09-15", f"{P1}@11-01"}
+    assert groups(solve(*there, seen, *back)) == customers(one)
+    another = [wire.message("2025-08-02", phone=P3), wire.number_change("2025-09-01", P3, P2)]
+    assert rules(solve(*there, *another, *back)) == [], "two waited on the same phone"
+
+
+def test_r2_what_fails_on_the_way_is_the_movers():
+    result = solve(
+        wire.message("2025-08-01", phone=P1, id="wamid.1"),
+        wire.number_change("2025-09-01", P1, P2),
+        wire.status("2025-09-02", "failed", phone=P2, id="wamid.2"),
+        wire.status("2025-09-02", "failed", phone=P3, id="wamid.3"),
+    )
+    assert groups(result) == customers({f"{P1}@08-01"})
+    told = {message: customer for (_, message), customer in result.message_customer.items()}
+    assert told["wamid.2"] == told["wamid.1"]
+    assert told["wamid.3"] == "never_reached"
+
+
+def test_r2_one_change_told_by_phones_and_by_bsuids_is_no_join():
+    era = wire.message("2026-03-01", phone=P1)
+    text = wire.rotation_in_body("2026-06-01", B, old_bsuid=A, old_phone=P1, new_phone=P2)
+    assert groups(solve(era, text)) == customers({f"{P1}@03-01", A, B})
+    phones = wire.number_change("2026-04-20", P1, P2)
+    update = wire.user_id_update("2026-04-21", A, B, phone=P2)
+    assert groups(solve(era, phones, update)) == customers({f"{P1}@03-01", A, B})
+    later = wire.user_id_update("2026-04-28", A, B, phone=P2)
+    assert groups(solve(era, phones, later)) == customers({f"{P1}@03-01"}, {A, B})
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -28,7 +28,9 @@ named_edges as (
         portfolio_id,
         coalesce(old_bsuid, body_old_bsuid) as left_node_id,
         new_bsuid as right_node_id,
-        max(if(old_bsuid is null, 1, strength)) as strength
+        max(if(old_bsuid is null, 1, strength)) as strength,
+        left_node_id as side,
+        max(if(old_bsuid is null, 1, strength)) as side_strength
     from changes
     where coalesce(old_bsuid, body_old_bsuid) <> new_bsuid
     group by all

@@ -172,6 +172,7 @@ ancestor_names as (
         ancestry.node_id,
         ancestry.paired_at,
         ancestry.distance,
+        ancestry.ancestor_id,
         coalesce(latest_names.name, segments.last_name) as name
     from ancestry
     asof left join latest_names
@@ -190,7 +191,7 @@ names_at_pairing as (
         portfolio_id,
         node_id,
         paired_at,
-        arg_min(name, distance) filter (where name is not null) as name
+        arg_min(name, (distance, ancestor_id)) filter (where name is not null) as name
     from ancestor_names
     group by all
 
@@ -235,6 +236,9 @@ came_by_rotation as (
         and ended_segments.bsuid_node_id = arrivals.arrived_node_id
         and coalesce(arrivals.old_bsuid, arrivals.body_old_bsuid) is distinct from ended_segments.bsuid
         and arrivals.old_phone is distinct from ended_segments.phone
+        and not coalesce(
+            starts_with(arrivals.old_phone_node_id, 'phone:' || ended_segments.phone || '@'), false
+        )
     left join pairings
         on ended_segments.portfolio_id = pairings.portfolio_id
         and ended_segments.phone = pairings.phone

@@ -135,7 +135,7 @@ chains as (
 
 ),
 
--- Kept edges leave and enter a node once, so a chain with as many edges as nodes is a ring.
+-- Kept edges leave a node once, so where as many are kept as there are nodes they go round in a ring.
 rings as (
 
     select

@@ -14,6 +14,7 @@ typed_edges as (
         {{ bsuid_node('old_bsuid') }} as left_node_id,
         {{ bsuid_node('new_bsuid') }} as right_node_id,
         strength,
+        false as is_loose,
         event_id,
         changed_at
     from both_sides
@@ -21,6 +22,7 @@ typed_edges as (
 
 ),
 
+-- An old phone known only by its phone-only history, or left unseen, says nothing against a named BSUID.
 phone_edges as (
 
     select
@@ -28,6 +30,8 @@ phone_edges as (
         coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id) as left_node_id,
         coalesce({{ bsuid_node('new_bsuid') }}, new_phone_node_id) as right_node_id,
         2 as strength,
+        old_bsuid is null
+        and (is_carried or starts_with(old_phone_node_id, 'phone:')) as is_loose,
         event_id,
         changed_at
     from both_sides
@@ -42,6 +46,7 @@ body_text_edges as (
         {{ bsuid_node('body_old_bsuid') }} as left_node_id,
         {{ bsuid_node('new_bsuid') }} as right_node_id,
         1 as strength,
+        false as is_loose,
         event_id,
         changed_at
     from both_sides
@@ -66,6 +71,7 @@ edges as (
         left_node_id,
         right_node_id,
         max(strength) as strength,
+        bool_and(is_loose) as is_loose,
         arg_min(event_id, (-strength, changed_at, event_id)) as evidence_event_id,
         min(changed_at) as linked_at
     from candidates
@@ -77,10 +83,53 @@ edges as (
 
 ),
 
+-- One change told twice, by its phones and by its BSUIDs: both old ends are one side of it.
+told_twice as (
+
+    select
+        named.portfolio_id,
+        named.right_node_id,
+        named.left_node_id as named_node_id,
+        loose.left_node_id as loose_node_id,
+        greatest(named.strength, loose.strength) as strength
+    from edges as named
+    inner join edges as loose
+        on named.portfolio_id = loose.portfolio_id
+        and named.right_node_id = loose.right_node_id
+        and not named.is_loose
+        and loose.is_loose
+        and named.linked_at between
+        loose.linked_at - interval ({{ var('rotation_copy_window_days') }}) day
+        and loose.linked_at + interval ({{ var('rotation_copy_window_days') }}) day
+    -- two of a kind contradict each other
+    qualify
+        count(*) over (
+            partition by named.portfolio_id, named.right_node_id, named.left_node_id
+        ) = 1
+        and count(*) over (
+            partition by named.portfolio_id, named.right_node_id, loose.left_node_id
+        ) = 1
+
+),
+
+sided_edges as (
+
+    select
+        edges.*,
+        coalesce(told_twice.named_node_id, edges.left_node_id) as side,
+        coalesce(told_twice.strength, edges.strength) as side_strength
+    from edges
+    left join told_twice
+        on edges.portfolio_id = told_twice.portfolio_id
+        and edges.right_node_id = told_twice.right_node_id
+        and edges.left_node_id in (told_twice.named_node_id, told_twice.loose_node_id)
+
+),
+
 -- At equal strength the edges of a fork or a join are all dropped; the strictly strongest stays.
 judged as (
 
-    {{ keep_unambiguous('edges') }}
+    {{ keep_unambiguous('sided_edges') }}
 
 ),
 
