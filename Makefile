@@ -19,7 +19,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-deep bench dev lint docs explain publish sql clean help dagster-home
+.PHONY: run test test-deep bench dev dashboard lint docs explain publish sql clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
@@ -48,6 +48,9 @@ dev: $(VENV)/.installed dagster-home ## The Dagster UI with its daemon
 
 sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
 	@$(BIN)/python -m orchestration.sql
+
+dashboard: $(VENV)/.installed ## The BI pages over the published file, on http://localhost:8501; SHOW_PII=1 shows phones
+	@$(BIN)/python -m streamlit run dashboard/app.py
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .

@@ -60,7 +60,7 @@ def work_state(settings: Settings) -> str:
     for path in sorted(path for path in sources if "__pycache__" not in path.parts):
         digest.update(f"{path}{path.stat().st_mtime_ns}".encode())
     digest.update((REPOSITORY / "dbt_project" / "dbt_project.yml").read_bytes())
-    digest.update(settings.model_dump_json(exclude={"force"}).encode())
+    digest.update(settings.model_dump_json(exclude={"force", "show_pii"}).encode())
     return digest.hexdigest()
 
 

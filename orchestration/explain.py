@@ -1,17 +1,19 @@
 """Why is this one customer: the identifiers, the evidence that links them, and how to cut it.
 
-Answers come from the published file, as readers see it; where the webhook of an event lies comes
-from the warehouse, when it is there.
+Answers come from the published file, as readers see it; `make explain` adds where the webhook of an
+event lies, from the warehouse, when it is there.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import phonenumbers
 
 from orchestration.publish import published_path
 from orchestration.settings import Settings, UserError
@@ -27,6 +29,12 @@ RULES = {
     "R11": "override: a person decided",
 }
 TIERS = {1: "shown by one payload", 2: "attested by the user", 3: "declared", 4: "inferred"}
+
+
+NOBODY = (
+    "Nobody is known as {identifier!r}. Give a phone in any format, a BSUID such as "
+    "BR.1000000000000023, a username, a customer key or a message id."
+)
 
 
 class Unknown(UserError):
@@ -58,7 +66,6 @@ class Link:
     evidence_tier: int
     evidence_event_id: str
     linked_at: datetime
-    source: str | None  # landing file and line of the event
 
     def cannot_link(self, portfolio_id: str) -> str:
         """The row of identity_overrides.csv that would cut it."""
@@ -71,6 +78,7 @@ class Explanation:
     """A customer with all that is known of why it is one."""
 
     customer: dict[str, object]
+    nodes: list[str]
     identifiers: list[Identifier]
     links: list[Link]
     questions: list[tuple[str, str]]  # kind, suggested decision
@@ -88,45 +96,75 @@ def side(node_id: str) -> tuple[str, str, str]:
 
 
 def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """The published file, read-only. Raises UserError when nothing is published."""
+    """The published file, read-only, as `marts.*`. Raises UserError when nothing is published.
+
+    It is attached to a database in memory, never opened itself: within a process DuckDB hands out
+    the file that is open already, even after a new version took its name.
+    """
     path = published_path(settings)
     if not path.exists():
         raise UserError(f"Nothing is published at {path} yet: run `make run` first.")
-    return duckdb.connect(str(path), read_only=True)
+    connection = duckdb.connect(
+        config={"threads": settings.duckdb_threads, "memory_limit": settings.duckdb_memory_limit}
+    )
+    connection.execute(f"attach '{path}' as published (read_only)")
+    connection.execute("use published")
+    return connection
+
+
+def spellings(text: str, countries: Iterable[str]) -> set[str]:
+    """Every `wa_id` that a phone as people write it may stand for.
+
+    It is read as complete and, for a national format, as each of `countries` (ISO codes) dials it.
+    WhatsApp itself writes the mobiles of three countries in two ways (see int_phone__number).
+    """
+    digits = re.sub(r"\D", "", text)
+    found = {digits}
+    for country in (None, *countries):
+        try:
+            number = phonenumbers.parse(text if country else f"+{digits}", country)
+        except phonenumbers.NumberParseException:
+            continue
+        code, national = number.country_code, phonenumbers.national_significant_number(number)
+        found.add(f"{code}{national}")
+        if code == 55 and len(national) == 10 and national[2] in "6789":
+            found.add(f"55{national[:2]}9{national[2:]}")
+        elif code == 55 and len(national) == 11 and national[2] == "9":
+            found.add(f"55{national[:2]}{national[3:]}")
+        elif code in (52, 54):
+            mark = "1" if code == 52 else "9"
+            short = national[1:] if len(national) == 11 and national[0] == mark else national
+            found |= {f"{code}{short}", f"{code}{mark}{short}"}
+    return found
 
 
 def customers_of(published: duckdb.DuckDBPyConnection, identifier: str) -> list[tuple[str, str]]:
-    """The (customer_key, how it was found) an identifier leads to, today's holder first."""
-    found = published.execute(
-        "select customer_key from marts.dim_customer where customer_key = ?", [identifier]
-    ).fetchall()
-    if found:
-        return [(identifier, "customer key")]
-    found = published.execute(
-        """
-        select customer_key from marts.customer_key_redirect
-        where old_customer_key = ? and customer_key is not null
-        """,
-        [identifier],
-    ).fetchall()
-    if found:
-        return [(found[0][0], "former customer key")]
-    found = published.execute(
-        "select customer_key, unassigned_reason from marts.fct_message where message_id = ?",
-        [identifier],
-    ).fetchall()
-    if found:
-        named = [(key, "message") for key, _ in found if key]
-        if not named:
-            raise Unknown(
-                f"The message {identifier} is known but has no customer: {found[0][1]} "
-                "(see fct_message.unassigned_reason in the docs)."
-            )
-        return named
-    spellings = {identifier, identifier.lower().removeprefix("@")}
-    digits = re.sub(r"\D", "", identifier)
-    if re.fullmatch(r"[+\d\s().-]+", identifier):
-        spellings.add(digits)
+    """The (customer_key, how it was found) an identifier leads to, today's holder first.
+
+    Empty when nobody answers to it. Raises Unknown for a message that has no customer.
+    """
+    identifier = identifier.strip()
+    if re.fullmatch(r"[0-9a-f]{32}", identifier):
+        found = published.execute(
+            """
+            select customer_key, 'customer key' from marts.dim_customer where customer_key = $1
+            union all
+            select customer_key, 'former customer key' from marts.customer_key_redirect
+            where old_customer_key = $1 and customer_key <> $1
+            """,
+            [identifier],
+        ).fetchall()
+        if found:
+            return found[:1]
+    values = {identifier, identifier.lower().removeprefix("@")}
+    if re.fullmatch(r"[+\d\s().-]+", identifier) and re.search(r"\d", identifier):
+        countries = published.execute(
+            """
+            select country_code from marts.dim_customer where country_code is not null
+            group by country_code order by count(*) desc, country_code limit 20
+            """
+        ).fetchall()
+        values |= spellings(identifier, [country for (country,) in countries])
     rows = published.execute(
         """
         select
@@ -136,57 +174,77 @@ def customers_of(published: duckdb.DuckDBPyConnection, identifier: str) -> list[
             valid_to
         from marts.dim_customer_identifier
         where list_contains(?, identifier_value)
-        order by is_current desc, valid_from desc
+        order by is_current desc, valid_from desc, customer_key
         """,
-        [sorted(spellings)],
+        [sorted(values)],
     ).fetchall()
     named = {}
     for key, kind, begin, end in rows:
         until = f"{end:%Y-%m-%d}" if end else "today"
         named.setdefault(key, f"{kind} held from {begin:%Y-%m-%d} to {until}")
-    return list(named.items())
+    return list(named.items()) or customers_of_message(published, identifier)
 
 
-def explanation(settings: Settings, customer_key: str) -> Explanation:
-    """All that is known of one customer, for people and for dashboards. Raises Unknown."""
-    with open_published(settings) as published:
-        row = published.execute(
-            "select * from marts.dim_customer where customer_key = ?", [customer_key]
+def customers_of_message(
+    published: duckdb.DuckDBPyConnection, message_id: str
+) -> list[tuple[str, str]]:
+    """As `customers_of`, for a message id."""
+    found = published.execute(
+        "select customer_key, unassigned_reason from marts.fct_message where message_id = ?",
+        [message_id],
+    ).fetchall()
+    named = [(key, "message") for key, _ in found if key]
+    if found and not named:
+        raise Unknown(
+            f"The message {message_id} is known but has no customer: {found[0][1]} "
+            "(see fct_message.unassigned_reason in the docs)."
         )
-        names = [column[0] for column in row.description]
-        values = row.fetchone()
-        if values is None:
-            raise Unknown(f"No customer has the key {customer_key}.")
-        identifiers = published.execute(
-            """
-            select identifier_type, identifier_value, valid_from, valid_to,
-                link_rule, evidence_tier, evidence_event_id, observation_count
-            from marts.dim_customer_identifier where customer_key = ?
-            order by valid_from, identifier_type, identifier_value
-            """,
-            [customer_key],
-        ).fetchall()
-        links = published.execute(
-            """
-            select left_node_id, right_node_id, link_rule, link_detail,
-                evidence_tier, evidence_event_id, linked_at
-            from marts.identity_link where customer_key = ?
-            order by linked_at, left_node_id, right_node_id
-            """,
-            [customer_key],
-        ).fetchall()
-        questions = published.execute(
-            """
-            select kind, suggested_decision from marts.identity_review
-            where ? in (left_customer_key, right_customer_key) order by all
-            """,
-            [customer_key],
-        ).fetchall()
-    sources = landed_at(settings.warehouse_path, [link[5] for link in links])
+    return named
+
+
+def explanation(published: duckdb.DuckDBPyConnection, customer_key: str) -> Explanation:
+    """All that is known of one customer, for people and for dashboards. Raises Unknown."""
+    row = published.execute(
+        "select * from marts.dim_customer where customer_key = ?", [customer_key]
+    )
+    names = [column[0] for column in row.description]
+    values = row.fetchone()
+    if values is None:
+        raise Unknown(f"No customer has the key {customer_key}.")
+    nodes = published.execute(
+        "select node_id from gate.customer_node where customer_key = ? order by node_id",
+        [customer_key],
+    ).fetchall()
+    identifiers = published.execute(
+        """
+        select identifier_type, identifier_value, valid_from, valid_to,
+            link_rule, evidence_tier, evidence_event_id, observation_count
+        from marts.dim_customer_identifier where customer_key = ?
+        order by valid_from, identifier_type, identifier_value
+        """,
+        [customer_key],
+    ).fetchall()
+    links = published.execute(
+        """
+        select left_node_id, right_node_id, link_rule, link_detail,
+            evidence_tier, evidence_event_id, linked_at
+        from marts.identity_link where customer_key = ?
+        order by linked_at, left_node_id, right_node_id
+        """,
+        [customer_key],
+    ).fetchall()
+    questions = published.execute(
+        """
+        select kind, suggested_decision from marts.identity_review
+        where ? in (left_customer_key, right_customer_key) order by all
+        """,
+        [customer_key],
+    ).fetchall()
     return Explanation(
         dict(zip(names, values, strict=True)),
+        [node for (node,) in nodes],
         [Identifier(*identifier) for identifier in identifiers],
-        [Link(*link, sources.get(link[5])) for link in links],
+        [Link(*link) for link in links],
         questions,
     )
 
@@ -214,16 +272,15 @@ def explain(settings: Settings, identifier: str) -> str:
     identifier = identifier.strip()
     with open_published(settings) as published:
         found = customers_of(published, identifier)
+        known = [(explanation(published, key), how) for key, how in found]
     if not found:
-        raise Unknown(
-            f"Nobody is known as {identifier!r}. Give a phone (any format with its country code), a "
-            "BSUID such as BR.1000000000000023, a username, a customer key or a message id."
-        )
+        raise Unknown(NOBODY.format(identifier=identifier))
+    events = [link.evidence_event_id for one, _ in known for link in one.links]
+    sources = landed_at(settings.warehouse_path, events)
     parts = []
     if len(found) > 1:
         parts.append(f"{identifier} leads to {len(found)} customers, today's holder first:\n")
-    for key, how in found:
-        parts.append(describe(explanation(settings, key), how))
+    parts += [describe(one, how, sources) for one, how in known]
     return "\n".join(parts)
 
 
@@ -231,8 +288,8 @@ def moment(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}" if when else "today"
 
 
-def describe(known: Explanation, how: str) -> str:
-    """One customer, its identifiers and why they are one."""
+def describe(known: Explanation, how: str, sources: dict[str, str]) -> str:
+    """One customer, its identifiers and why they are one; `sources` say where an event was landed."""
     customer = known.customer
     lines = [
         f"Customer {customer['customer_key']} ({how})",
@@ -253,7 +310,8 @@ def describe(known: Explanation, how: str) -> str:
     if not known.links:
         lines.append("    Nothing was joined: one BSUID or one stretch of phone-only history.")
     for link in known.links:
-        where = f", {link.source}" if link.source else ""
+        source = sources.get(link.evidence_event_id)
+        where = f", {source}" if source else ""
         lines += [
             f"    {link.left_node_id}  --  {link.right_node_id}",
             f"      {link.link_rule} {RULES.get(link.link_rule, '')} ({link.link_detail}); "

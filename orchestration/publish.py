@@ -58,7 +58,11 @@ def published_path(settings: Settings) -> Path:
 def attach(settings: Settings) -> duckdb.DuckDBPyConnection:
     """A connection with the warehouse and, if there is one, the published file, read-only."""
     connection = duckdb.connect(
-        config={"threads": settings.duckdb_threads, "memory_limit": settings.duckdb_memory_limit}
+        config={
+            "threads": settings.duckdb_threads,
+            "memory_limit": settings.duckdb_memory_limit,
+            "temp_directory": f"{settings.warehouse_path}.tmp",
+        }
     )
     connection.execute("set TimeZone = 'UTC'")
     try:
@@ -155,8 +159,16 @@ def write(
     connection.execute("create schema fresh.marts; create schema fresh.gate")
     parquet.mkdir()
     rows = {}
+    keyed = connection.execute(
+        "select table_name from duckdb_columns() where database_name = 'warehouse' "
+        "and schema_name = 'marts' and column_name = 'customer_key'"
+    ).fetchall()
     for name in marts(connection):
-        connection.execute(f"create table fresh.marts.{name} as from warehouse.marts.{name}")
+        # one customer's rows lie together: who asks for them reads one row group, not the table
+        order = "order by customer_key" if (name,) in keyed else ""
+        connection.execute(
+            f"create table fresh.marts.{name} as from warehouse.marts.{name} {order}"
+        )
         connection.execute(
             f"copy fresh.marts.{name} to '{parquet / name}.parquet' (format parquet, compression zstd)"
         )
@@ -172,6 +184,7 @@ def write(
         create table fresh.gate.customer_node as
         select portfolio_id, node_id, customer_key
         from warehouse.intermediate.int_identity__customer_node
+        order by customer_key
         """
     )
     connection.execute(

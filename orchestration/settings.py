@@ -41,6 +41,7 @@ EXPECTED = {
     "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
     "force": "give true or false",
+    "show_pii": "give true or false",
 }
 
 
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
     gate_free_customers: Annotated[int, Field(ge=0)] = 10
     gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
     force: bool = False
+    # The dashboard masks phone numbers unless this is set.
+    show_pii: bool = False
 
     def __init__(self, **values: Any) -> None:
         _refuse_unknown_variables()

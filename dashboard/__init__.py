@@ -1,0 +1,1 @@
+"""The BI pages over the published warehouse: `make dashboard`."""
