@@ -1,17 +1,9 @@
--- When each business number last dealt with a customer, and last saw the phone: windows are per number.
+-- When each business number last dealt with a customer, over all of their nodes.
 with
 
-observations as (
+node_numbers as (
 
-    select * from {{ ref('int_identity__observation') }} where phone_number_id is not null
-
-),
-
-assignments as (
-
-    select distinct portfolio_id, event_id, observation_kind, shown_phone, node_id
-    from {{ ref('int_identity__phone_assignment') }}
-    where node_id is not null
+    select * from {{ ref('int_identity__node_business_number') }}
 
 ),
 
@@ -21,70 +13,23 @@ customer_nodes as (
 
 ),
 
-by_bsuid as (
-
-    select
-        portfolio_id,
-        {{ bsuid_node('bsuid') }} as node_id,
-        phone_number_id,
-        min(seen_at) as first_seen_at,
-        max(seen_at) as last_seen_at,
-        max(evidence_at) filter (where phone is not null) as phone_last_seen_at,
-        arg_max(phone, (evidence_at, phone)) filter (where phone is not null) as last_phone,
-        count(*) as observation_count
-    from observations
-    where bsuid is not null
-    group by all
-
-),
-
-by_phone as (
-
-    select
-        observations.portfolio_id,
-        assignments.node_id,
-        observations.phone_number_id,
-        min(observations.seen_at) as first_seen_at,
-        max(observations.seen_at) as last_seen_at,
-        max(observations.evidence_at) as phone_last_seen_at,
-        arg_max(observations.phone, (observations.evidence_at, observations.phone)) as last_phone,
-        count(*) as observation_count
-    from observations
-    inner join assignments
-        on observations.portfolio_id = assignments.portfolio_id
-        and observations.event_id = assignments.event_id
-        and observations.observation_kind = assignments.observation_kind
-        and observations.phone = assignments.shown_phone
-    where observations.bsuid is null
-    group by all
-
-),
-
-unioned as (
-
-    select * from by_bsuid
-    union all
-    select * from by_phone
-
-),
-
 final as (
 
     select
         customer_nodes.customer_key,
-        unioned.portfolio_id,
-        unioned.phone_number_id,
-        min(unioned.first_seen_at) as first_seen_at,
-        max(unioned.last_seen_at) as last_seen_at,
-        max(unioned.phone_last_seen_at) as phone_last_seen_at,
-        arg_max(unioned.last_phone, (unioned.phone_last_seen_at, unioned.last_phone))
-            filter (where unioned.last_phone is not null) as last_phone,
-        sum(unioned.observation_count) as observation_count
-    from unioned
+        node_numbers.portfolio_id,
+        node_numbers.phone_number_id,
+        min(node_numbers.first_seen_at) as first_seen_at,
+        max(node_numbers.last_seen_at) as last_seen_at,
+        max(node_numbers.phone_last_seen_at) as phone_last_seen_at,
+        arg_max(node_numbers.last_phone, (node_numbers.phone_last_seen_at, node_numbers.last_phone))
+            filter (where node_numbers.last_phone is not null) as last_phone,
+        sum(node_numbers.observation_count) as observation_count
+    from node_numbers
     inner join customer_nodes
-        on unioned.portfolio_id = customer_nodes.portfolio_id
-        and unioned.node_id = customer_nodes.node_id
-    group by customer_nodes.customer_key, unioned.portfolio_id, unioned.phone_number_id
+        on node_numbers.portfolio_id = customer_nodes.portfolio_id
+        and node_numbers.node_id = customer_nodes.node_id
+    group by customer_nodes.customer_key, node_numbers.portfolio_id, node_numbers.phone_number_id
 
 )
 

@@ -3,13 +3,20 @@ with
 
 observations as (
 
-    select * from {{ ref('int_identity__observation') }}
+    select * from {{ ref('int_identity__observation') }} where observation_kind = 'preference'
 
 ),
 
 assignments as (
 
-    select * from {{ ref('int_identity__phone_assignment') }} where node_id is not null
+    select * from {{ ref('int_identity__phone_assignment') }}
+    where node_id is not null and observation_kind = 'preference'
+
+),
+
+node_profiles as (
+
+    select * from {{ ref('int_identity__node_profile') }}
 
 ),
 
@@ -32,80 +39,27 @@ preferences as (
 
 ),
 
-node_profiles as (
-
-    select
-        portfolio_id,
-        {{ bsuid_node('bsuid') }} as node_id,
-        arg_max(profile_name, (seen_at, received_at, event_id, profile_name))
-            filter (where profile_name is not null) as profile_name,
-        max(seen_at) filter (where profile_name is not null) as named_at,
-        arg_max(
-            phone is not null, (evidence_at, received_at, event_id, phone is not null)
-        )
-            filter (where direction = 'inbound' and observation_kind in ('message', 'call', 'preference'))
-            as is_newest_inbound_with_phone,
-        max(evidence_at) filter (where direction = 'inbound' and observation_kind in ('message', 'call', 'preference'))
-            as newest_inbound_at,
-        min(seen_at) as first_seen_at,
-        max(seen_at) as last_seen_at
-    from observations
-    where bsuid is not null
-    group by all
-
-),
-
-phone_only_profiles as (
-
-    select
-        assignments.portfolio_id,
-        assignments.node_id,
-        arg_max(
-            assignments.profile_name,
-            (assignments.seen_at, assignments.event_id, assignments.profile_name)
-        )
-            filter (where assignments.profile_name is not null) as profile_name,
-        max(assignments.seen_at) filter (where assignments.profile_name is not null) as named_at,
-        bool_or(true) filter (where assignments.direction = 'inbound')
-            as is_newest_inbound_with_phone,
-        max(assignments.evidence_at) filter (where assignments.direction = 'inbound')
-            as newest_inbound_at,
-        min(assignments.seen_at) as first_seen_at,
-        max(assignments.seen_at) as last_seen_at
-    from assignments
-    group by all
-
-),
-
-unioned as (
-
-    select * from node_profiles
-    union all
-    select * from phone_only_profiles
-
-),
-
 shown as (
 
     select
         customer_nodes.portfolio_id,
         customer_nodes.customer_key,
-        arg_max(unioned.profile_name, (unioned.named_at, unioned.profile_name))
-            filter (where unioned.profile_name is not null) as profile_name,
+        arg_max(node_profiles.profile_name, (node_profiles.named_at, node_profiles.profile_name))
+            filter (where node_profiles.profile_name is not null) as profile_name,
         coalesce(
             arg_max(
-                unioned.is_newest_inbound_with_phone,
-                (unioned.newest_inbound_at, unioned.is_newest_inbound_with_phone)
+                node_profiles.is_newest_inbound_with_phone,
+                (node_profiles.newest_inbound_at, node_profiles.is_newest_inbound_with_phone)
             )
-                filter (where unioned.newest_inbound_at is not null),
+                filter (where node_profiles.newest_inbound_at is not null),
             true
         ) as is_newest_inbound_with_phone,
-        min(unioned.first_seen_at) as first_seen_at,
-        max(unioned.last_seen_at) as last_seen_at
-    from unioned
+        min(node_profiles.first_seen_at) as first_seen_at,
+        max(node_profiles.last_seen_at) as last_seen_at
+    from node_profiles
     inner join customer_nodes
-        on unioned.portfolio_id = customer_nodes.portfolio_id
-        and unioned.node_id = customer_nodes.node_id
+        on node_profiles.portfolio_id = customer_nodes.portfolio_id
+        and node_profiles.node_id = customer_nodes.node_id
     group by all
 
 ),
@@ -143,11 +97,9 @@ choices as (
     inner join observations
         on preferences.event_id = observations.event_id
         and preferences.waba_id = observations.waba_id
-        and observations.observation_kind = 'preference'
     left join assignments
         on observations.portfolio_id = assignments.portfolio_id
         and observations.event_id = assignments.event_id
-        and assignments.observation_kind = 'preference'
     inner join customer_nodes
         on observations.portfolio_id = customer_nodes.portfolio_id
         and coalesce({{ bsuid_node('observations.bsuid') }}, assignments.node_id) = customer_nodes.node_id

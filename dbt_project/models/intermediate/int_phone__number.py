@@ -47,10 +47,12 @@ def describe(phone: str, default_country: str | None) -> tuple[str | None, ...]:
 
 
 def model(dbt, session):
-    """Describe every phone on the wire and every phone in the CRM once."""
-    dbt.config(materialized="table")
-    phones = dbt.ref("int_phone__spelling").fetchall()
-    rows = [describe(phone, default_country) for phone, default_country in phones]
+    """Describe every phone on the wire and every phone in the CRM once; a run that adds, only new ones."""
+    dbt.config(materialized="incremental")
+    phones = dbt.ref("int_phone__spelling")
+    if dbt.is_incremental:
+        phones = phones.except_(session.sql(f"select phone, default_country from {dbt.this}"))
+    rows = [describe(phone, default_country) for phone, default_country in phones.fetchall()]
     return pa.Table.from_pylist(
         [dict(zip(COLUMNS.names, row, strict=True)) for row in rows], schema=COLUMNS
     )
