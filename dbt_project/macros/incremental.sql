@@ -20,20 +20,15 @@
     {{ return(build_state('status') == 'adding') }}
 {%- endmacro %}
 
-{#- A remembered value; none when there is no such memory. -#}
+{#- A remembered value; none when there is no such memory, and where nothing is built. -#}
 {% macro build_state(name) -%}
-    {%- if not execute -%}{{ return(none) }}{%- endif -%}
-    {%- set tables = run_query(
-        "select table_name from information_schema.tables where table_schema = 'main' and table_name = 'build_state'"
-    ) -%}
-    {%- if not tables.rows -%}{{ return(none) }}{%- endif -%}
+    {%- if not execute or flags.WHICH not in ('run', 'build') -%}{{ return(none) }}{%- endif -%}
     {%- set found = run_query("select value from main.build_state where name = '" ~ name ~ "'") -%}
     {{ return(found.columns[0].values()[0] if found.rows else none) }}
 {%- endmacro %}
 
 {#- SQL that remembers values. -#}
 {% macro remember(values) -%}
-    create table if not exists main.build_state (name varchar, value varchar);
     {%- for name, value in values.items() %}
     delete from main.build_state where name = '{{ name }}';
     insert into main.build_state values ('{{ name }}', '{{ value }}');
@@ -55,7 +50,7 @@
 
 {#- Whether this invocation builds every incremental model; a partial one leaves no memory. -#}
 {% macro builds_everything() -%}
-    {%- if flags.WHICH not in ('run', 'build') -%}{{ return(false) }}{%- endif -%}
+    {%- if not execute or flags.WHICH not in ('run', 'build') -%}{{ return(false) }}{%- endif -%}
     {%- for node in graph.nodes.values() | selectattr('config.materialized', 'equalto', 'incremental') -%}
         {%- if node.unique_id not in selected_resources -%}{{ return(false) }}{%- endif -%}
     {%- endfor -%}
@@ -64,7 +59,7 @@
 
 {#- on-run-start: from here until the end the last run counts as unfinished. -#}
 {% macro begin_build() -%}
-    {%- if execute and builds_everything() -%}
+    {%- if builds_everything() -%}
         {%- set follows = not flags.FULL_REFRESH
             and build_state('status') == 'complete'
             and build_state('fingerprint') == project_fingerprint() -%}
@@ -77,7 +72,7 @@
 
 {#- on-run-end: everything was built and every test passed. -#}
 {% macro end_build(results) -%}
-    {%- if execute and builds_everything()
+    {%- if builds_everything()
         and results | rejectattr('status', 'in', ['success', 'pass', 'warn']) | list | length == 0 -%}
         {%- set newest = run_query('select coalesce(max(load_id), 0) from raw.webhook') -%}
         {{ remember({
@@ -91,7 +86,9 @@
 {#- post-hook of reference data that decides about every event: with another content the run rebuilds. -#}
 {% macro rebuild_if_changed() -%}
     {%- if build_state('status') is not none -%}
-        {%- set found = run_query("select md5(string_agg(t::varchar, ',' order by t::varchar)) from " ~ this ~ " as t") -%}
+        {%- set found = run_query(
+            "select md5(coalesce(string_agg(t::varchar, ',' order by t::varchar), '')) from " ~ this ~ " as t"
+        ) -%}
         {%- set content = found.columns[0].values()[0] -%}
         {%- if content != build_state(this.name) -%}
             {{ remember({this.name: content, 'status': 'rebuilding'}) }}
@@ -106,21 +103,26 @@
 
 {#- Of an import, only the rows that this run works out again. -#}
 {% macro only(condition, word='where') -%}
-    {%- if is_incremental() %}
+    {%- if is_adding() and is_incremental() %}
     {{ word }} {{ condition }}
     {%- endif -%}
 {%- endmacro %}
 
 {#- pre-hook: what this run works out again goes first. -#}
 {% macro forget(condition) -%}
-    {%- if is_incremental() -%}
+    {%- if is_adding() and is_incremental() -%}
     delete from {{ this }} where {{ condition }}
     {%- endif -%}
 {%- endmacro %}
 
+{#- A ref to a model that only says what is new: unit tests, which never add, need not give its rows. -#}
+{% macro beside(model_name) -%}
+    {%- if model.config.materialized != 'unit' -%}{{ ref(model_name) }}{%- endif -%}
+{%- endmacro %}
+
 {#- Ids that items landed since bear or refer to; what has no id is always read again. -#}
 {% macro touched_item(item_id) -%}
-    ({{ item_id }} is null or {{ item_id }} in (select item_id from {{ ref('stg_whatsapp__touched_item') }}))
+    ({{ item_id }} is null or {{ item_id }} in (select item_id from {{ beside('stg_whatsapp__touched_item') }}))
 {%- endmacro %}
 
 {#- Observations that are read again: those of touched items, and all of kinds that are few. -#}
@@ -134,14 +136,14 @@
 {#- Identifiers of people whom something landed since may concern. -#}
 {% macro touched(identifier) -%}
     (portfolio_id, {{ identifier }}) in (
-        select (portfolio_id, identifier_value) from {{ ref('int_identity__touched') }}
+        select (portfolio_id, identifier_value) from {{ beside('int_identity__touched') }}
     )
 {%- endmacro %}
 
 {#- Messages whose node or content this run works out again. -#}
 {% macro touched_message(message_id) -%}
     ({{ message_id }} is null or {{ message_id }} in (
-        select message_id from {{ ref('int_identity__touched_message') }}
+        select message_id from {{ beside('int_identity__touched_message') }}
     ))
 {%- endmacro %}
 

@@ -1,4 +1,4 @@
--- depends_on: {{ ref('int_identity__outdated') }}
+-- depends_on: {{ beside('int_identity__outdated') }}
 -- R2: what a rotation or a number change says, one row per physical change.
 -- Meta sends one copy per business number, in whatever generation that number is served.
 with

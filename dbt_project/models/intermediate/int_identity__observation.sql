@@ -1,6 +1,6 @@
 {{ config(materialized='incremental', pre_hook="{{ forget(reread_observation()) }}") }}
 
--- depends_on: {{ ref('int_identity__outdated') }}
+-- depends_on: {{ beside('int_identity__outdated') }}
 -- Every place a payload shows a person's identifiers, classified by shape, in one form.
 with
 

@@ -1,4 +1,4 @@
--- depends_on: {{ ref('int_identity__outdated') }}
+-- depends_on: {{ beside('int_identity__outdated') }}
 -- R11: what a person decided, with each side resolved to a node, and what is wrong with it.
 with
 
