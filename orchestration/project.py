@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,8 +26,17 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DUCKDB_THREADS": str(settings.duckdb_threads),
         "DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
         "DBT_SEEDS_DIR": ".seeds" if (FOLDER / ".seeds").is_dir() else "../seeds",
+        "DBT_MACROS_DIGEST": macros_digest(),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
+
+
+def macros_digest() -> str:
+    """Changes with any macro: dbt knows the checksums of models only, and a changed one means a rebuild."""
+    digest = hashlib.sha256()
+    for path in sorted((FOLDER / "macros").rglob("*.sql")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def build_arguments() -> list[str]:
