@@ -42,7 +42,7 @@
     {%- for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') -%}
         {%- do parts.append(node.checksum.checksum) -%}
     {%- endfor -%}
-    {%- for name in ['backfill_max_silence_days', 'rotation_copy_window_days'] -%}
+    {%- for name in ['backfill_max_silence_days', 'number_rest_min_days', 'rotation_copy_window_days'] -%}
         {%- do parts.append(var(name)) -%}
     {%- endfor -%}
     {{ return(local_md5(parts | map('string') | sort | join(','))) }}

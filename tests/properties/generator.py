@@ -305,10 +305,9 @@ def _tell(story: _Story, kind: str) -> None:
         choice = story.pick(("stop", "resume"))
         records.append(wire.user_preferences(at, choice=choice, **story.shown(person), **where))
     elif kind == "failed":
-        to_bsuid = person.bsuid if story.chance(4) else None
-        records.append(
-            wire.status(at, "failed", id=new_id, bsuid=to_bsuid, phone=person.phone, **where)
-        )
+        ids = {"bsuid": person.bsuid if story.chance(4) else None, "phone": person.phone}
+        error = 131049 if story.chance(4) else 131026
+        records.append(wire.status(at, "failed", id=new_id, error=error, **ids, **where))
     elif kind == "malformed":
         bad = story.pick(("foo_bar", "br.1001", "BR.10-01", "BR."))
         shown = story.shown(person)

@@ -38,6 +38,7 @@ class Variables:
     """The resolution parameters."""
 
     backfill_max_silence_days: int = 180
+    number_rest_min_days: int = 45
     rotation_copy_window_days: int = 7
     username_move_max_days: int = 30
     as_of: datetime | None = None
@@ -45,6 +46,10 @@ class Variables:
     @property
     def silence(self) -> timedelta:
         return timedelta(days=self.backfill_max_silence_days)
+
+    @property
+    def number_rest(self) -> timedelta:
+        return timedelta(days=self.number_rest_min_days)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,12 @@ def occurred(timestamp: Any, received_at: datetime) -> datetime:
     except (ValueError, OverflowError, OSError):
         return received_at
     return received_at if when - received_at > timedelta(days=1) else when
+
+
+def undeliverable(status: Json) -> bool:
+    """Whether nobody on WhatsApp could be reached: a failed status with error 131026."""
+    errors = status.get("errors") or [{}]
+    return status.get("status") == "failed" and errors[0].get("code") == 131026
 
 
 def participant(status: Json) -> str:
@@ -282,6 +293,7 @@ class Observation:
     direction: str = "none"
     is_status: bool = False
     is_failed: bool = False
+    is_undeliverable: bool = False
     is_sync: bool = False
     is_live: bool = True
     is_message_contact: bool = False
@@ -362,7 +374,7 @@ def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, st
         if item.get("type") != "system":
             yield "sender", sender, "inbound", {"name": True}
         elif (item.get("system") or {}).get("type") == "customer_identity_changed":
-            yield "sender", sender, "none", {}
+            yield "identity_changed", sender, "none", {}
     elif event.kind == "echo":
         yield "recipient", receiver, "outbound", {}
     elif event.kind == "history":
@@ -470,6 +482,7 @@ def observe(
                 direction=direction,
                 is_status=is_status,
                 is_failed=is_status and event.item.get("status") == "failed",
+                is_undeliverable=is_status and undeliverable(event.item),
                 is_sync=event.kind == "sync",
                 is_live=not event.synced,
                 is_message_contact=event.kind == "message" and contact is not None,
@@ -951,9 +964,11 @@ class PhoneLine:
         claims: Sequence[Claim],
         cuts: Sequence[datetime],
         phone_only: Sequence[Observation],
+        owner_signs: Sequence[datetime],
         variables: Variables,
     ) -> None:
         self.phone = phone
+        self.owner_signs = owner_signs
         self.copy_window = timedelta(days=variables.rotation_copy_window_days)
         self.claims = list(claims)
         self.cuts = list(cuts)
@@ -995,7 +1010,9 @@ class PhoneLine:
                 loose[self.stretch(at)].append(seen)
         for stretch, found in loose.items():
             live = [seen for seen in found if seen.direction == "inbound" and seen.is_live]
-            self.breaks[stretch] = silence_breaks(live, variables)
+            contacts = [seen for seen in found if seen.path != "identity_changed"]
+            since = min((seen.evidence_at for seen in contacts), default=None)
+            self.breaks[stretch] = breaks(live, since, self.owner_signs, variables)
             for seen in found:
                 place = (stretch, bisect_right(self.breaks[stretch], seen.evidence_at))
                 self.segments.setdefault(place, Segment(self.phone, [])).observations.append(seen)
@@ -1041,28 +1058,73 @@ class PhoneLine:
         return min(later, key=lambda pair: pair[0])[1] if later else None
 
     def segment_ended_by(self, claim: Claim) -> Segment | None:
-        """The segment a claim ended: the last one right before it, with no cut in between."""
+        """The segment a claim ended: the last one before it that no other claim lies between."""
         starters = [other for other in self.claims if other.start == claim.start]
-        if claim.start in self.cuts or starters[0] is not claim:
+        if starters[0] is not claim:
             return None
-        return self.last_segment_of(bisect_left(self.bounds, claim.start))
+        since = [other.start for other in self.claims if other.start < claim.start]
+        first, end = self.stretch(max(since)) if since else 0, bisect_left(self.bounds, claim.start)
+        found = (self.last_segment_of(stretch) for stretch in range(end, first - 1, -1))
+        return next((segment for segment in found if segment), None)
+
+    def is_cut(self, begin: datetime, end: datetime) -> bool:
+        """Whether a change of number cut the phone after a moment and up to another."""
+        return any(begin < cut <= end for cut in self.cuts)
 
 
-def silence_breaks(live: Sequence[Observation], variables: Variables) -> list[datetime]:
-    """Where inbound silence ends a segment: between runs whose neighbouring names do not agree."""
-    runs: list[list[Observation]] = []
+def r5_owner_signs(
+    observations: Iterable[Observation],
+    identity_changes: Iterable[tuple[str, datetime]],
+    variables: Variables,
+) -> dict[str, list[datetime]]:
+    """When a phone showed a sign of a new owner: a new key, or life after a rest out of reach."""
+    alive: dict[str, set[datetime]] = defaultdict(set)
+    dead: dict[str, set[datetime]] = defaultdict(set)
+    signs: dict[str, set[datetime]] = defaultdict(set)
+    for phone, at in identity_changes:
+        signs[phone].add(at)
+    for seen in observations:
+        reached = seen.is_status and not seen.is_failed
+        if seen.phone and seen.is_undeliverable:
+            dead[seen.phone].add(seen.paired_at)
+        elif seen.phone and seen.tier == 1 and seen.is_live:
+            if reached or seen.direction == "inbound":
+                alive[seen.phone].add(seen.paired_at)
+    for phone, failures in dead.items():
+        contacts = sorted(alive[phone])
+        for before, at in zip(contacts, contacts[1:], strict=False):
+            rested = at - before >= variables.number_rest
+            if rested and any(before < failed < at for failed in failures):
+                signs[phone].add(at)
+    return {phone: sorted(times) for phone, times in signs.items()}
+
+
+def breaks(
+    live: Sequence[Observation],
+    since: datetime | None,
+    owner_signs: Sequence[datetime],
+    variables: Variables,
+) -> list[datetime]:
+    """Where a new segment begins, by silence or a sign of a new owner between inbound sightings
+    (or first contact, ``since``, and the first): unless the names around it agree."""
+    runs: list[tuple[datetime | None, list[Observation]]] = []
     for seen in live:
-        if runs and seen.evidence_at - runs[-1][-1].evidence_at <= variables.silence:
-            runs[-1].append(seen)
+        before = runs[-1][1][-1].evidence_at if runs else None
+        begin = before or since
+        signs = [at for at in owner_signs if begin and begin < at <= seen.evidence_at]
+        silent = before is not None and seen.evidence_at - before > variables.silence
+        if signs or silent or not runs:
+            begins = signs[-1] if signs else seen.evidence_at if silent else None
+            runs.append((begins, [seen]))
         else:
-            runs.append([seen])
-    breaks = []
-    for former, later in zip(runs, runs[1:], strict=False):
+            runs[-1][1].append(seen)
+    found = [begins for begins, _ in runs[:1] if begins]
+    for (_, former), (begins, later) in zip(runs, runs[1:], strict=False):
         last = [name for seen in former if (name := plain_name(seen.name))]
         first = [name for seen in later if (name := plain_name(seen.name))]
-        if not last or not first or last[-1] != first[0]:
-            breaks.append(later[0].evidence_at)
-    return breaks
+        if begins and (not last or not first or last[-1] != first[0]):
+            found.append(begins)
+    return found
 
 
 # --- Names and R5: backfill (section 7) ---------------------------------------------------------
@@ -1123,7 +1185,6 @@ def r5_backfill(
     candidates: Sequence[Edge],
     changes: Sequence[Change],
     pairings: Sequence[Observation],
-    identity_changes: Sequence[tuple[str, datetime]],
     forbidden: Collection[frozenset[Node]],
     variables: Variables,
 ) -> tuple[list[tuple[Node, Node, str]], set[tuple[str, tuple[str, ...]]]]:
@@ -1141,11 +1202,14 @@ def r5_backfill(
             by_silence = newest is not None and at - newest <= variables.silence
             by_name = theirs is not None and theirs == mine
             since = segment.named[-1].evidence_at if segment.named else segment.opened_at
-            new_key = theirs != mine or theirs is None
-            contradicted = (
-                r5_came_by_rotation(claim.bsuid, line.phone, at, candidates, changes, pairings)
-                or new_key
-                and any(p == line.phone and since < t <= at for p, t in identity_changes)
+            cut = line.is_cut(segment.opened_at, at)
+            rotated = r5_came_by_rotation(
+                claim.bsuid, line.phone, at, candidates, changes, pairings
+            )
+            if cut and not (by_silence and by_name):
+                continue
+            contradicted = (rotated and not (by_silence and by_name)) or (
+                not by_name and any(since < sign <= at for sign in line.owner_signs)
             )
             if frozenset((left, right)) in forbidden:
                 continue
@@ -1478,12 +1542,14 @@ def decide(
         if seen.phone and not seen.bsuid
     ]
     phones = {seen.phone for seen in pairings + phone_only} | set(cuts)
+    owner_signs = r5_owner_signs(observations, identity_key_changes(events), variables)
     lines = {
         phone: PhoneLine(
             phone,
             [claim for claim in claims if claim.phone == phone],
             cuts.get(phone, []),
             [seen for seen in phone_only if seen.phone == phone],
+            owner_signs.get(phone, []),
             variables,
         )
         for phone in sorted(phone for phone in phones if phone)
@@ -1501,8 +1567,7 @@ def decide(
     reviews |= found | r2_cycles(kept)
     allowed = [edge for edge in kept if frozenset((edge.old, edge.new)) not in forbidden]
     names = Names(observations, segments, allowed)
-    identity_changes = identity_key_changes(events)
-    evidence_for_r5 = (lines, names, candidates, changes, pairings, identity_changes)
+    evidence_for_r5 = (lines, names, candidates, changes, pairings)
     uncut, _ = r5_backfill(*evidence_for_r5, set(), variables)
     backfilled, found = r5_backfill(*evidence_for_r5, forbidden, variables)
     reviews |= found

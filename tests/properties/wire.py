@@ -172,9 +172,10 @@ def status(
     parent_field: str = "recipient_parent_user_id",
     timestamp: str | None = None,
     field: str = "messages",
+    error: int = 131026,
     **where: Any,
 ) -> Record:
-    """Build a status of one message to one person; a ``failed`` one carries no contacts."""
+    """Build a status of one message to one person; a ``failed`` one carries no contacts and an error."""
     item = _filled(
         id=id or _id("wamid", "sent", bsuid, phone),
         status=status,
@@ -185,7 +186,7 @@ def status(
     if parent is not None:
         item[parent_field] = parent
     if status == "failed":
-        item["errors"] = [{"code": 131026, "title": "Undeliverable"}]
+        item["errors"] = [{"code": error, "title": "Undeliverable"}]
     value: Json = {"statuses": [item]}
     if contact if contact is not None else (status != "failed" and bsuid is not None):
         value = {"contacts": [_contact(bsuid, phone, name, username, parent)], **value}

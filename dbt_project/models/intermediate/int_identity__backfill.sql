@@ -43,9 +43,9 @@ pairings as (
 
 ),
 
-identity_changes as (
+owner_signs as (
 
-    select * from {{ ref('int_identity__identity_changed') }}
+    select * from {{ ref('int_identity__owner_sign') }}
 
 ),
 
@@ -77,7 +77,7 @@ last_segments as (
 
 ),
 
--- The segment a claim ended: in the gap right before the claim, with no cut in between.
+-- The segment a claim ended: the last one before it that no other claim lies between.
 ended_segments as (
 
     select
@@ -91,19 +91,26 @@ ended_segments as (
         last_segments.node_id as segment_node_id,
         last_segments.last_inbound_at,
         last_segments.last_name,
-        coalesce(last_segments.last_named_at, last_segments.opened_at) as last_named_at
+        coalesce(last_segments.last_named_at, last_segments.opened_at) as last_named_at,
+        exists (
+            select 1
+            from cuts
+            where
+                cuts.portfolio_id = openings.portfolio_id
+                and cuts.phone = openings.phone
+                and cuts.cut_at > last_segments.opened_at
+                and cuts.cut_at <= openings.valid_from
+        ) as is_cut
     from openings
     inner join last_segments
         on openings.portfolio_id = last_segments.portfolio_id
         and openings.phone = last_segments.phone
         and openings.previous_claim_from = last_segments.gap_after_claim
         and openings.valid_from >= last_segments.opened_at
-    left join cuts
-        on openings.portfolio_id = cuts.portfolio_id
-        and openings.phone = cuts.phone
-        and cuts.cut_at > last_segments.opened_at
-        and openings.valid_from >= cuts.cut_at
-    where cuts.cut_at is null
+    qualify row_number() over (
+        partition by openings.portfolio_id, openings.phone, openings.valid_from
+        order by last_segments.opened_at desc
+    ) = 1
 
 ),
 
@@ -277,19 +284,19 @@ with_names as (
 
 ),
 
-with_identity_changes as (
+with_owner_signs as (
 
     select
         with_names.*,
         exists (
             select 1
-            from identity_changes
+            from owner_signs
             where
-                identity_changes.portfolio_id = with_names.portfolio_id
-                and identity_changes.phone = with_names.phone
-                and identity_changes.evidence_at > with_names.last_named_at
-                and identity_changes.evidence_at <= with_names.paired_at
-        ) as is_identity_changed
+                owner_signs.portfolio_id = with_names.portfolio_id
+                and owner_signs.phone = with_names.phone
+                and owner_signs.evidence_at > with_names.last_named_at
+                and owner_signs.evidence_at <= with_names.paired_at
+        ) as has_owner_sign
     from with_names
 
 ),
@@ -304,7 +311,7 @@ judged as (
             false
         ) as is_within_silence,
         coalesce(segment_name = bsuid_name, false) as is_same_name
-    from with_identity_changes
+    from with_owner_signs
 
 ),
 
@@ -323,8 +330,9 @@ final as (
         segment_name,
         bsuid_name,
         case
-            when is_by_rotation then 'came_by_rotation'
-            when is_identity_changed and not is_same_name then 'identity_changed'
+            when is_cut and not (is_within_silence and is_same_name) then 'number_changed'
+            when is_by_rotation and not (is_within_silence and is_same_name) then 'came_by_rotation'
+            when has_owner_sign and not is_same_name then 'new_owner_sign'
             when is_within_silence or is_same_name then 'adopted'
             else 'silent_and_renamed'
         end as decision

@@ -156,7 +156,9 @@ status_sightings as (
         contact_username as username,
         contact_profile_name as profile_name,
         has_contact,
-        status = 'failed' as is_failed
+        status = 'failed' as is_failed,
+        -- 131026: nobody on WhatsApp could be reached under this number
+        status = 'failed' and error_code = 131026 as is_undeliverable
     from statuses
     left join first_statuses
         on statuses.waba_id = first_statuses.waba_id
@@ -491,6 +493,7 @@ final as (
         coalesce(with_changes.has_contact, false) as has_contact,
         with_changes.observation_kind in ('status', 'call_status') as is_status,
         coalesce(with_changes.is_failed, false) as is_failed,
+        coalesce(with_changes.is_undeliverable, false) as is_undeliverable,
         ignored_bsuid.reason is not null or ignored_phone.reason is not null as is_ignored
     from with_changes
     left join never_a_person as ignored_bsuid

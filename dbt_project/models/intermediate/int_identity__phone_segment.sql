@@ -23,15 +23,32 @@ cuts as (
 
 ),
 
+owner_signs as (
+
+    select * from {{ ref('int_identity__owner_sign') }}
+    {{- only(touched('phone')) }}
+
+),
+
+first_contacts as (
+
+    select
+        portfolio_id,
+        phone,
+        gap_from,
+        min(evidence_at) as evidence_at
+    from phone_only
+    where is_contact and observation_kind <> 'identity_changed'
+    group by all
+
+),
+
 live_inbound as (
 
     select
         *,
-        coalesce(
-            evidence_at > lag(evidence_at) over in_gap
-            + interval ({{ var('backfill_max_silence_days') }}) day,
-            false
-        ) as is_after_silence
+        lag(evidence_at) over in_gap as previous_inbound_at,
+        row_number() over in_gap as inbound_number
     from phone_only
     where is_live_inbound
     window in_gap as (
@@ -40,14 +57,43 @@ live_inbound as (
 
 ),
 
+signed as (
+
+    select
+        live_inbound.portfolio_id,
+        live_inbound.phone,
+        live_inbound.gap_from,
+        live_inbound.inbound_number,
+        max(owner_signs.evidence_at) as sign_at
+    from live_inbound
+    inner join owner_signs
+        on live_inbound.portfolio_id = owner_signs.portfolio_id
+        and live_inbound.phone = owner_signs.phone
+        and live_inbound.evidence_at >= owner_signs.evidence_at
+    inner join first_contacts
+        on live_inbound.portfolio_id = first_contacts.portfolio_id
+        and live_inbound.phone = first_contacts.phone
+        and live_inbound.gap_from = first_contacts.gap_from
+        and owner_signs.evidence_at
+        > coalesce(live_inbound.previous_inbound_at, first_contacts.evidence_at)
+    group by all
+
+),
+
 numbered as (
 
     select
-        *,
-        count(*) filter (where is_after_silence) over (
-            partition by portfolio_id, phone, gap_from order by {{ observation_order() }}
+        live_inbound.*,
+        signed.sign_at,
+        count(*) filter (
+            where signed.sign_at is not null
+            or live_inbound.evidence_at > live_inbound.previous_inbound_at
+            + interval ({{ var('backfill_max_silence_days') }}) day
+        ) over (
+            partition by portfolio_id, phone, gap_from order by inbound_number
         ) as run_number
     from live_inbound
+    left join signed using (portfolio_id, phone, gap_from, inbound_number)
 
 ),
 
@@ -58,7 +104,7 @@ runs as (
         phone,
         gap_from,
         run_number,
-        min(evidence_at) as run_from,
+        coalesce(max(sign_at), min(evidence_at)) as run_from,
         arg_min(name, (evidence_at, received_at, event_id, observation_kind))
             filter (where name is not null) as first_name,
         arg_max(name, (evidence_at, received_at, event_id, observation_kind))
@@ -68,7 +114,7 @@ runs as (
 
 ),
 
--- Silence splits unless the same name stands on both sides of it.
+-- Silence and signs of a new owner split unless the same name stands on both sides of them.
 boundaries as (
 
     select
@@ -79,8 +125,11 @@ boundaries as (
     from runs
     window in_gap as (partition by portfolio_id, phone, gap_from order by run_number)
     qualify
-        row_number() over in_gap > 1
-        and not coalesce(lag(last_name) over in_gap = first_name, false)
+        if(
+            row_number() over in_gap = 1,
+            run_number > 0,
+            not coalesce(lag(last_name) over in_gap = first_name, false)
+        )
 
 ),
 

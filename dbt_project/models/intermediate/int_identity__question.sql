@@ -188,7 +188,7 @@ backfill_declined as (
         paired_at as last_seen_at,
         if(decision = 'silent_and_renamed', 0.5, 0.2) as score
     from backfills
-    where decision <> 'adopted'
+    where decision not in ('adopted', 'number_changed')
 
 ),
 
