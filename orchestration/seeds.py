@@ -41,6 +41,7 @@ def stage_seeds(settings: Settings) -> None:
     """
     staged = {name: read_seed(settings.seeds_dir, name) for name in REQUIRED}
     check_ownership(settings.seeds_dir / "business_accounts.csv", staged["business_accounts"])
+    check_contacts(settings.seeds_dir / "crm_contacts.csv", staged["crm_contacts"])
     shutil.rmtree(STAGED, ignore_errors=True)
     STAGED.mkdir(parents=True)
     for name, rows in staged.items():
@@ -114,3 +115,17 @@ def check_ownership(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
                     "time: remove one, or set valid_from and valid_to so that they do not overlap."
                 )
         owned.setdefault(row["waba_id"], []).append((begin, end, line))
+
+
+def check_contacts(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
+    """A CRM contact has an id of its own, which the crosswalk is keyed on, and a portfolio."""
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        if not (row["crm_contact_id"] and row["portfolio_id"]):
+            raise SeedError(f"{path} line {line}: crm_contact_id and portfolio_id must be filled.")
+        other_line = lines.setdefault(row["crm_contact_id"], line)
+        if other_line != line:
+            raise SeedError(
+                f"{path} lines {other_line} and {line} are both crm_contact_id "
+                f"{row['crm_contact_id']}: remove one, or give it another id."
+            )

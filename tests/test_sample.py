@@ -120,12 +120,28 @@ def test_customers_are_exactly_those_of_the_catalogue(warehouse):
     assert found == everyone
 
 
+def test_history_is_that_of_the_catalogue(warehouse):
+    columns = "valid_from valid_to bsuid parent_bsuid wa_id username identity_stage".split()
+    wanted, found = {}, {}
+    for row in read_csv(SAMPLE / "expected_history.csv"):
+        key, _ = customer(
+            warehouse, row["identifier_type"], row["identifier_value"], row["portfolio_id"]
+        )
+        wanted.setdefault(key, []).append(tuple(row[name] or None for name in columns))
+        found[key] = warehouse.execute(
+            f"select {', '.join(f'{name}::varchar' for name in columns)} "
+            "from marts.dim_customer_history where customer_key = ? order by valid_from",
+            [key],
+        ).fetchall()
+    assert found == wanted
+
+
 CRM_VERDICTS = {
     "linked": "C-1002 C-1003 C-1004 C-1005 C-1006 C-1009 C-1010 C-1011 C-1015 C-1017 "
     "C-2001 C-2002 C-2003 C-2005 C-2007 C-2008",
     "phone_only": "C-1001 C-1014",
     "stale_number": "C-1007 C-1016 C-2004",
-    "ambiguous": "C-1008",
+    "ambiguous": "C-1008 C-1018",
     "no_match": "C-1012 C-1013 C-2006",
 }
 

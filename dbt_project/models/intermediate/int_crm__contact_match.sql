@@ -62,7 +62,8 @@ by_phone as (
         arg_max(
             {'customer_key': held_phones.customer_key, 'is_current': held_phones.is_current},
             (held_phones.is_current, held_phones.held_from, held_phones.customer_key)
-        ) as holder
+        ) as holder,
+        count(distinct held_phones.customer_key) as holder_count
     from typed
     inner join held_phones
         on typed.portfolio_id = held_phones.portfolio_id
@@ -120,6 +121,7 @@ found as (
         typed.bsuid as crm_bsuid,
         by_phone.holder.customer_key as phone_customer_key,
         by_phone.holder.is_current as is_phone_current,
+        by_phone.holder_count as phone_holder_count,
         by_bsuid.customer_key as bsuid_customer_key,
         by_username.customer_key as username_customer_key
     from typed
@@ -129,25 +131,55 @@ found as (
 
 ),
 
--- A username alone names nobody for sure: it is a hint, never a match.
+-- A username alone names nobody for sure: it is a hint, never a match. Nor does a number that went
+-- from one customer to another: the CRM may mean either.
 judged as (
 
     select
         found.*,
         coalesce(found.bsuid_customer_key, found.phone_customer_key) as matched_customer_key,
         case
-            when found.bsuid_customer_key <> found.phone_customer_key then 'ambiguous'
+            when found.bsuid_customer_key <> found.phone_customer_key then 'two_customers'
             when found.bsuid_customer_key is null and found.phone_customer_key is null
-                then if(found.username_customer_key is null, 'no_match', 'ambiguous')
+                then if(found.username_customer_key is null, 'nobody', 'username_only')
+            when found.bsuid_customer_key is null and found.crm_bsuid is not null
+                then 'unknown_bsuid'
+            when found.bsuid_customer_key is null and found.phone_holder_count > 1
+                then 'several_holders'
             when found.phone_customer_key is not null and not found.is_phone_current
-                then 'stale_number'
-            when stages.has_bsuid then 'linked'
-            else 'phone_only'
-        end as verdict
+                then 'left_number'
+            when stages.has_bsuid then 'known_by_bsuid'
+            else 'known_by_phone'
+        end as finding
     from found
     left join stages
         on found.portfolio_id = stages.portfolio_id
         and coalesce(found.bsuid_customer_key, found.phone_customer_key) = stages.customer_key
+
+),
+
+worded as (
+
+    select
+        *,
+        case finding
+            when 'known_by_bsuid' then 'linked'
+            when 'known_by_phone' then 'phone_only'
+            when 'left_number' then 'stale_number'
+            when 'nobody' then 'no_match'
+            else 'ambiguous'
+        end as verdict,
+        case finding
+            when 'known_by_bsuid' then 'one customer, known by BSUID'
+            when 'known_by_phone' then 'one customer, known by the number only: no BSUID yet'
+            when 'left_number' then 'the customer left this number: ask for the new one'
+            when 'nobody' then 'nobody in this portfolio was ever seen under this'
+            when 'two_customers' then 'the BSUID and the number belong to two customers'
+            when 'unknown_bsuid' then 'the number fits, but nobody here was ever seen with the BSUID'
+            when 'several_holders' then 'several customers have held this number: ask which is meant'
+            when 'username_only' then 'only the username fits, and a username can change hands'
+        end as verdict_reason
+    from judged
 
 ),
 
@@ -159,22 +191,12 @@ final as (
         crm_phone,
         crm_phone_e164,
         verdict,
-        case verdict
-            when 'linked' then 'one customer, known by BSUID'
-            when 'phone_only' then 'one customer, known by the number only: no BSUID yet'
-            when 'stale_number' then 'the customer left this number: ask for the new one'
-            when 'no_match' then 'nobody in this portfolio was ever seen under this'
-            else if(
-                bsuid_customer_key is null,
-                'only the username fits, and a username can change hands',
-                'the BSUID and the number belong to two customers'
-            )
-        end as verdict_reason,
+        verdict_reason,
         case when verdict in ('linked', 'phone_only', 'stale_number') then matched_customer_key end
             as customer_key,
         phone_customer_key,
         bsuid_customer_key
-    from judged
+    from worded
 
 )
 

@@ -7,6 +7,18 @@ identifiers as (
 
 ),
 
+attested as (
+
+    select * from {{ ref('int_identity__attested_phone') }} where not is_void
+
+),
+
+customer_nodes as (
+
+    select * from {{ ref('int_identity__customer_node') }}
+
+),
+
 business_numbers as (
 
     select * from {{ ref('int_customer__business_number') }}
@@ -44,12 +56,26 @@ held as (
         customer_key,
         count(distinct identifier_value) as phone_count,
         arg_max(
-            {'wa_id': identifier_value, 'link_rule': link_rule, 'tier': evidence_tier},
+            {'wa_id': identifier_value, 'link_rule': link_rule},
             (valid_from, identifier_value)
         ) filter (where valid_to is null) as current_phone,
         max(last_seen_at) as phone_last_seen_at
     from phones
     group by all
+
+),
+
+-- Whoever attested a number that also came paired has attested it all the same.
+attested_phones as (
+
+    select distinct
+        attested.portfolio_id,
+        customer_nodes.customer_key,
+        attested.phone
+    from attested
+    inner join customer_nodes
+        on attested.portfolio_id = customer_nodes.portfolio_id
+        and {{ bsuid_node('attested.bsuid') }} = customer_nodes.node_id
 
 ),
 
@@ -68,11 +94,13 @@ contact_books as (
 
 ),
 
+-- A number that last showed a former phone keeps no window open for the present one.
 windows as (
 
     select
         portfolio_id,
         customer_key,
+        last_phone,
         max(phone_last_seen_at) + interval ({{ var('phone_window_days') }}) day
             as phone_window_closes_at
     from business_numbers
@@ -89,18 +117,17 @@ final as (
         held.current_phone.wa_id as wa_id,
         case
             when held.current_phone is null then null
+            when attested_phones.phone is not null then 'attested'
             when held.current_phone.link_rule <> 'R3' then 'phone_only'
-            when held.current_phone.tier = 2 then 'attested'
             else 'paired'
         end as phone_source,
         coalesce(held.phone_count, 0) as phone_count,
         held.phone_last_seen_at,
-        case when held.current_phone is not null then windows.phone_window_closes_at end
-            as phone_window_closes_at,
+        windows.phone_window_closes_at,
         case
             when held.customer_key is null then 'never_seen'
             when held.current_phone is null then 'released'
-            when held.current_phone.link_rule = 'R3' and held.current_phone.tier = 2 then 'attested'
+            when attested_phones.phone is not null then 'attested'
             when
                 profiles.username is not null
                 and not coalesce(contact_books.has_contact_book, false)
@@ -119,6 +146,11 @@ final as (
     left join windows
         on profiles.portfolio_id = windows.portfolio_id
         and profiles.customer_key = windows.customer_key
+        and held.current_phone.wa_id = windows.last_phone
+    left join attested_phones
+        on profiles.portfolio_id = attested_phones.portfolio_id
+        and profiles.customer_key = attested_phones.customer_key
+        and held.current_phone.wa_id = attested_phones.phone
     left join contact_books on profiles.portfolio_id = contact_books.portfolio_id
 
 )

@@ -75,8 +75,8 @@ held as (
         arg_max(
             identifier_value, (valid_to is null, last_seen_at, valid_from, identifier_value)
         ) filter (where identifier_type = 'bsuid') as current_bsuid,
-        arg_max(identifier_value, (last_seen_at, identifier_value))
-            filter (where identifier_type = 'parent_bsuid') as parent_bsuid,
+        arg_max(identifier_value, (valid_from, identifier_value))
+            filter (where identifier_type = 'parent_bsuid' and valid_to is null) as parent_bsuid,
         arg_max(identifier_value, (valid_from, identifier_value))
             filter (where identifier_type = 'username' and valid_to is null) as username,
         max(greatest(valid_from, coalesce(valid_to, valid_from))) as last_identity_change_at

@@ -18,6 +18,7 @@ assignments as (
         event_id,
         observation_kind,
         shown_phone,
+        phone,
         node_id
     from {{ ref('int_identity__phone_assignment') }}
     where node_id is not null
@@ -58,7 +59,7 @@ by_phone as (
         min(observations.seen_at) as first_seen_at,
         max(observations.seen_at) as last_seen_at,
         max(observations.evidence_at) as phone_last_seen_at,
-        arg_max(observations.phone, (observations.evidence_at, observations.phone)) as last_phone,
+        arg_max(assignments.phone, (observations.evidence_at, assignments.phone)) as last_phone,
         count(*) as observation_count
     from observations
     inner join assignments

@@ -4,7 +4,7 @@ with
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
-    where observation_kind in ('message', 'status') and phone_number_id is not null
+    where observation_kind in ('message', 'status') and phone_number_id is not null and not is_ignored
 
 ),
 

@@ -66,7 +66,7 @@ todays_nodes as (
     from moved_keys
     inner join assignments
         on moved_keys.event_id = assignments.event_id
-        and moved_keys.identifier = assignments.shown_phone
+        and moved_keys.identifier in (assignments.phone, assignments.shown_phone)
 
 ),
 

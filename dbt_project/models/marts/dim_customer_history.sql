@@ -22,8 +22,10 @@ states as (
         turning_points.customer_key,
         turning_points.portfolio_id,
         turning_points.point_at,
-        arg_max(identifiers.identifier_value, (identifiers.valid_from, identifiers.identifier_value))
-            filter (where identifiers.identifier_type = 'bsuid') as bsuid,
+        arg_max(
+            identifiers.identifier_value,
+            (identifiers.last_seen_at, identifiers.valid_from, identifiers.identifier_value)
+        ) filter (where identifiers.identifier_type = 'bsuid') as bsuid,
         arg_max(identifiers.identifier_value, (identifiers.valid_from, identifiers.identifier_value))
             filter (where identifiers.identifier_type = 'parent_bsuid') as parent_bsuid,
         arg_max(identifiers.identifier_value, (identifiers.valid_from, identifiers.identifier_value))

@@ -99,7 +99,7 @@ shown as (
         count(*) filter (where phone is not null) as phone_visible_count,
         count(*) filter (where phone is null) as phone_hidden_count
     from observations
-    where observation_kind = 'message'
+    where observation_kind = 'message' and not is_ignored
     group by all
 
 ),
