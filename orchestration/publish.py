@@ -196,9 +196,10 @@ def write(
         [publish_id, published_at, bool(verdict.reasons and settings.force)],
     )
     write_change_log(connection, settings, publish_id, published_at, verdict)
-    connection.execute(
-        f"copy fresh.marts.identity_change_log to '{parquet}/identity_change_log.parquet' (format parquet)"
-    )
+    for name in ("identity_change_log", "publication"):
+        connection.execute(
+            f"copy fresh.marts.{name} to '{parquet / name}.parquet' (format parquet, compression zstd)"
+        )
     connection.execute("use fresh")
     connection.execute(CUSTOMER_AT)
     connection.execute("use memory")

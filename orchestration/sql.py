@@ -22,10 +22,17 @@ class Prompt(code.InteractiveConsole):
         if not source.rstrip().endswith(";"):
             return True
         try:
-            self.published.sql(source).show(max_width=160)
-        except (duckdb.Error, AttributeError) as error:
+            show(self.published, source)
+        except duckdb.Error as error:
             self.write(f"{error}\n")
         return False
+
+
+def show(published: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Print what a query gives, if it gives rows."""
+    rows = published.sql(query)
+    if rows is not None:
+        rows.show(max_width=160)
 
 
 def main() -> int:
@@ -37,11 +44,15 @@ def main() -> int:
         return 1
     with published:
         if len(sys.argv) > 1:
-            published.sql(" ".join(sys.argv[1:])).show(max_width=160)
+            try:
+                show(published, " ".join(sys.argv[1:]))
+            except duckdb.Error as error:
+                print(f"Error: {error}", file=sys.stderr)
+                return 1
             return 0
         sys.ps1, sys.ps2 = "sql> ", "...> "
         tables = "select table_name, estimated_size as rows from duckdb_tables() where schema_name = 'marts'"
-        published.sql(tables).show()
+        show(published, tables)
         Prompt(published).interact("End a query with a semicolon; leave with Ctrl-D.", "")
     return 0
 

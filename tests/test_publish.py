@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -150,6 +151,42 @@ def test_parquet_holds_the_same_rows_and_customer_at_answers(shop):
     at = "marts.customer_at('P', 'phone', '5511900000001', '{}')"
     assert shop.rows(f"select customer_key from {at.format('2026-06-01')}") == [(key,)]
     assert shop.rows(f"select customer_key from {at.format('2026-04-01')}") == []
+
+
+def test_parquet_has_the_documented_names_in_every_version(published_sample):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = re.search(r"\n## The tables\n(.*?)\n## ", readme, re.DOTALL)[1]
+    first_cells = re.findall(r"^\| (.*?) \|", section, re.MULTILINE)
+    documented = set(re.findall(r"`([a-z_]+)`", " ".join(first_cells)))
+    folder = published_sample.publish_dir / "parquet"
+    with duckdb.connect(str(published_path(published_sample)), read_only=True) as published:
+        tables = published.execute(
+            "select table_name from duckdb_tables() where schema_name = 'marts'"
+        ).fetchall()
+    assert "dim_customer" in documented
+    names = {path.stem for path in folder.iterdir()}
+    assert documented <= names == {name for (name,) in tables}
+    assert folder.is_symlink()
+    publish(published_sample)
+    assert {path.stem for path in folder.iterdir()} == names
+
+
+def test_the_sql_entry_reads_and_never_writes(published_sample):
+    def sql(query: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "orchestration.sql", query],
+            env={**os.environ, **published_sample.environment()},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert "85" in sql("select count(*) from marts.dim_customer").stdout
+    refused = sql("delete from marts.dim_customer")
+    assert refused.returncode == 1
+    assert "read-only" in refused.stderr and "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.3])

@@ -27,7 +27,7 @@ with st.container(horizontal=True):
 left, right = st.columns(2)
 chosen = left.multiselect("Verdict", list(verdicts["verdict"]), format_func=style.word)
 text = right.text_input(
-    "Contact id or phone", help="Or a part of it, as the CRM writes it."
+    "Contact id or phone", help="Or a part of it, as the CRM writes it.", key="searched"
 ).strip()
 filters = {"portfolio_id": portfolio, "verdicts": tuple(chosen), "text": text}
 rows = data.rows(queries.CRM, **filters, most=MOST_ROWS)

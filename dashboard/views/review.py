@@ -47,8 +47,8 @@ def answer(question) -> None:
         st.caption("No override answers this; do what is suggested.")
         return
     left, right = st.columns(2)
-    author = left.text_input("Who decides", placeholder="your name")
-    reason = right.text_input("Why", placeholder="what you learnt, and the ticket")
+    author = left.text_input("Who decides", placeholder="your name", key="author")
+    reason = right.text_input("Why", placeholder="what you learnt, and the ticket", key="reason")
     st.write("If so, add this row to `identity_overrides.csv`:")
     st.code(filled(question.override_row, author, reason), language=None, wrap_lines=True)
     if "•" in question.override_row:
@@ -69,7 +69,9 @@ counts = dict(zip(kinds["kind"], kinds["questions"], strict=True))
 chosen = left.multiselect(
     "Kind", list(counts), format_func=lambda kind: f"{style.word(kind)} ({counts.get(kind, 0)})"
 )
-text = middle.text_input("Phone, BSUID, username or customer key", help="Or a part of it.").strip()
+text = middle.text_input(
+    "Phone, BSUID, username or customer key", help="Or a part of it.", key="searched"
+).strip()
 least = right.slider("Score at least", 0.0, 1.0, 0.0, 0.1)
 filters = {
     "portfolio_id": portfolio,
