@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+export CHROMIUM ?= chromium
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
@@ -14,18 +15,33 @@ $(VENV)/.installed: requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
+$(VENV)/.browser: requirements-browser.lock $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
+	@touch $@
+
 $(VENV)-lint/.installed: requirements-lint.lock
 	@$(PYTHON) -m venv $(VENV)-lint
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-deep bench dev dashboard lint docs explain publish sql clean help dagster-home
+.PHONY: run test test-browser screenshots chromium test-deep bench dev dashboard lint docs explain publish sql clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
 
 test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
 	@$(BIN)/python -m pytest
+
+test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
+	@$(BIN)/python -m pytest tests/browser
+
+screenshots: chromium $(VENV)/.browser ## The README's pictures of the dashboard, anew
+	@$(BIN)/python -m pytest tests/browser -k screenshots --screenshots docs/images
+
+chromium:
+	@command -v $(CHROMIUM) >/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
 test-deep: $(VENV)/.installed ## The property tests on many more histories
 	@PROPERTY_CASES=3000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties
@@ -65,4 +81,4 @@ clean: ## Remove everything that was made here: environments, warehouse, what wa
 	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs dbt_project/.seeds .pytest_cache .hypothesis .ruff_cache
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

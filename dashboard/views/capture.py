@@ -31,7 +31,7 @@ if rows.empty:
     st.stop()
 
 st.download_button(
-    "Download as CSV",
+    "Download the list (CSV)",
     lambda: data.csv(data.rows(queries.CAPTURE, **filters, most=MOST_DOWNLOADED)),
     "phone_capture_worklist.csv",
     "text/csv",

@@ -36,7 +36,7 @@ if rows.empty:
     st.stop()
 
 st.download_button(
-    "Download as CSV",
+    "Download the list (CSV)",
     lambda: data.csv(data.rows(queries.CRM, **filters, most=MOST_DOWNLOADED)),
     "crm_contact_audit.csv",
     "text/csv",
