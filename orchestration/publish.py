@@ -159,13 +159,14 @@ def write(
     connection.execute("create schema fresh.marts; create schema fresh.gate")
     parquet.mkdir()
     rows = {}
-    keyed = connection.execute(
-        "select table_name from duckdb_columns() where database_name = 'warehouse' "
-        "and schema_name = 'marts' and column_name = 'customer_key'"
+    columns = connection.execute(
+        "select table_name, column_name from duckdb_columns() where database_name = 'warehouse' "
+        "and schema_name = 'marts'"
     ).fetchall()
     for name in marts(connection):
-        # one customer's rows lie together: who asks for them reads one row group, not the table
-        order = "order by customer_key" if (name,) in keyed else ""
+        # what is looked up by a column lies together: who asks reads one row group, not the table
+        sorted_by = [c for c in ("identifier_value", "customer_key") if (name, c) in columns]
+        order = f"order by {sorted_by[0]}" if sorted_by else ""
         connection.execute(
             f"create table fresh.marts.{name} as from warehouse.marts.{name} {order}"
         )

@@ -1,32 +1,53 @@
 """How fast the pipeline is, beside what the machine can do: python -m tests.benchmarks.bench
 
-For each size it simulates webhooks, then measures on the same files, in one run:
-(a) DuckDB reading them and counting, the scan limit; (b) writing them once to an on-disk raw table;
-(c) parsing and extracting the ids with orjson in Python; and the pipeline from landing to marts,
-stage by stage. Tests, process start-up and publishing are shown apart. Times are wall seconds.
+For each size it simulates webhooks, keeps the newest hundredth back, and measures on the same files, in one run:
+
+- references: (a) DuckDB reading them and counting, the scan limit; (b) writing them once to an on-disk raw table;
+  (c) parsing and extracting the ids with orjson in Python
+- cold: everything else from landing to marts, and publishing, stage by stage
+- batch: the hundredth that was kept back, added to it
+- clusters: the links of the identity graph, joined by the pipeline's macro, by scipy and by label propagation in SQL
+- look-ups of a customer by phone, BSUID and username in the published file
+
+Times are wall seconds, without tests and the start-up of processes; `start-up` shows a run with nothing new, as the
+command line does it, and Python alone beside it. Each size runs in a process of its own, so that its peak memory is its
+own.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import os
+import random
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+import altair
 import duckdb
 import orjson
+import pandas
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from orchestration.publish import publish
+from orchestration.publish import publish, published_path
 from orchestration.settings import Settings
 from tests.build import ROOT, Build
 from tests.conftest import read_csv
+
+LOOKUP = """
+select customers.* from marts.dim_customer_identifier as identifiers
+inner join marts.dim_customer as customers using (customer_key)
+where identifiers.identifier_type = ? and identifiers.identifier_value = ?
+"""
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -40,6 +61,18 @@ def simulate(events: int, folder: Path) -> None:
     command = [sys.executable, "-m", "tests.simulator", "--profile", "base", "--seed", "11"]
     command += ["--events", str(events), "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def keep_back(landing: Path, later: Path) -> None:
+    """Move the newest files, a hundredth of all bytes, out of the landing folder."""
+    files = sorted(landing.rglob("*.jsonl"))
+    wanted = sum(file.stat().st_size for file in files) / 100
+    while wanted > 0:
+        file = files.pop()
+        wanted -= file.stat().st_size
+        target = later / file.relative_to(landing)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
 
 
 def read_lines(folder: Path) -> str:
@@ -91,60 +124,219 @@ def extract(line: bytes) -> list[tuple]:
         return []
 
 
-def pipeline(folder: Path, accounts: list[dict[str, str]], scratch: Path) -> dict[str, float]:
-    """Seconds of landing, of each layer's models and of publishing."""
-    build = Build(scratch)
-    shutil.rmtree(build.landing)
-    build.landing.symlink_to(folder)
-    stages: dict[str, float] = defaultdict(float)
-    stages["landing"] = timed(build.land)
+def run(
+    build: Build, settings: Settings, accounts: list[dict[str, str]], name: str
+) -> dict[str, float]:
+    """Seconds of one run's landing, models (and each layer's) and publishing."""
+    figures = {f"{name}: landing": timed(build.land)}
     layers = build.dbt({"business_accounts": accounts}, {})
-    for layer, seconds in layers.items():
-        stages[layer] += seconds
-    settings = Settings(
-        landing_dir=build.landing,
-        warehouse_path=build.warehouse,
-        publish_dir=scratch / "published",
-    )
-    stages["publish"] = timed(lambda: publish(settings))
-    return dict(stages)
-
-
-def measure(events: int, scratch: Path) -> dict[str, float]:
-    simulated = scratch / "simulated"
-    simulate(events, simulated)
-    landing = simulated / "landing"
-    figures = {"gigabytes": sum(f.stat().st_size for f in landing.rglob("*.jsonl")) / 1e9}
-    figures |= references(landing, scratch)
-    figures |= pipeline(landing, read_csv(simulated / "seeds" / "business_accounts.csv"), scratch)
-    figures["landing to marts"] = sum(
-        figures.get(stage, 0.0) for stage in ("landing", "staging", "intermediate", "marts")
-    )
-    figures["times (b)"] = figures["landing to marts"] / figures["(b) write once"]
-    figures["peak GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    figures |= {f"{name}: {layer}": seconds for layer, seconds in layers.items()}
+    figures[f"{name}: publish"] = timed(lambda: publish(settings))
+    figures[f"{name}: landing to marts"] = figures[f"{name}: landing"] + layers["models"]
     return figures
+
+
+def clusters(warehouse: Path) -> dict[str, float]:
+    """Seconds to find the components of the identity links, with ids as integers."""
+    connection = duckdb.connect(str(warehouse), read_only=True)
+    connection.execute(
+        """
+        create temp table edges as
+        with links as (
+            select portfolio_id || left_node_id as a, portfolio_id || right_node_id as b
+            from marts.identity_link
+        ),
+        ids as (
+            select node, row_number() over () - 1 as id
+            from (select a as node from links union select b from links)
+        )
+        select x.id as a, y.id as b
+        from links join ids as x on a = x.node join ids as y on b = y.node
+        """
+    )
+    count = connection.execute("select count(*) from edges").fetchone()[0]
+    compiled = (ROOT / "dbt_project" / "macros" / "connected_components.sql").read_text()
+    macro = compiled[compiled.index("with recursive") : compiled.rindex("{% endmacro %}")]
+    for jinja, plain in (
+        ("{{ scope_columns }}, ", ""),
+        ("({{ scope_columns }}, node_id)", "(node_id)"),
+        ("{{ left_node }}", "a"),
+        ("{{ right_node }}", "b"),
+        ("{{ edges }}", "edges"),
+    ):
+        macro = macro.replace(jinja, plain)
+    while "{% for" in macro:
+        start, end = macro.index("{% for"), macro.index("{% endfor %}") + len("{% endfor %}")
+        macro = macro[:start] + macro[end:]
+
+    def propagate() -> None:
+        connection.execute(
+            "create or replace temp table labels as select id, id as label from "
+            "(select a as id from edges union select b from edges)"
+        )
+        while True:
+            connection.execute(
+                """
+                create or replace temp table next_labels as
+                select labels.id, least(min(labels.label), min(neighbours.label)) as label
+                from labels
+                left join (select a, b from edges union all select b, a from edges) as both_ways
+                    on labels.id = both_ways.a
+                left join labels as neighbours on both_ways.b = neighbours.id
+                group by labels.id
+                """
+            )
+            changed = connection.execute(
+                "select count(*) from labels join next_labels using (id) where labels.label <> next_labels.label"
+            ).fetchone()[0]
+            connection.execute("create or replace temp table labels as from next_labels")
+            if not changed:
+                return
+
+    def by_scipy() -> None:
+        edges = connection.execute("select a, b from edges").fetchnumpy()
+        size = max(edges["a"].max(), edges["b"].max()) + 1
+        ones = (edges["a"] >= 0).astype("int8")
+        connected_components(coo_array((ones, (edges["a"], edges["b"])), shape=(size, size)))
+
+    return {
+        "clusters: links": float(count),
+        "clusters: macro": timed(
+            lambda: connection.execute(f"create or replace temp table c as {macro}")
+        ),
+        "clusters: scipy": timed(by_scipy),
+        "clusters: label propagation": timed(propagate),
+    }
+
+
+def lookups(settings: Settings) -> dict[str, float]:
+    """Milliseconds to find a customer by an identifier: median and 99th percentile of 300 each."""
+    figures = {}
+    with duckdb.connect(str(published_path(settings)), read_only=True) as connection:
+        for kind in ("phone", "bsuid", "username"):
+            values = connection.execute(
+                "select identifier_value from marts.dim_customer_identifier where identifier_type = ? "
+                "order by hash(identifier_value) limit 300",
+                [kind],
+            ).fetchall()
+            random.Random(1).shuffle(values)
+            seconds = [
+                timed(
+                    lambda value=value, kind=kind: connection.execute(
+                        LOOKUP, [kind, value]
+                    ).fetchall()
+                )
+                for (value,) in values
+            ]
+            figures[f"look-up by {kind}: median ms"] = statistics.median(seconds) * 1000
+            figures[f"look-up by {kind}: p99 ms"] = statistics.quantiles(seconds, n=100)[-1] * 1000
+    return figures
+
+
+def start_up(scratch: Path) -> dict[str, float]:
+    """Seconds of the command line on the sample when nothing is new, and of Python doing nothing."""
+    environment = os.environ | {
+        "WAREHOUSE_PATH": str(scratch / "sample.duckdb"),
+        "PUBLISH_DIR": str(scratch / "sample"),
+        "DAGSTER_HOME": str(scratch / "dagster"),
+    }
+
+    def call(*arguments: str) -> float:
+        command = [sys.executable, *arguments]
+        return timed(
+            lambda: subprocess.run(
+                command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+        )
+
+    return {
+        "start-up: first run of the sample": call("-m", "orchestration", "run"),
+        "start-up: nothing new": min(call("-m", "orchestration", "run") for _ in range(3)),
+        "start-up: python": min(call("-c", "pass") for _ in range(3)),
+    }
+
+
+def measure(events: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR")) as folder:
+        scratch = Path(folder)
+        simulated = scratch / "simulated"
+        simulate(events, simulated)
+        accounts = read_csv(simulated / "seeds" / "business_accounts.csv")
+        landing, later = simulated / "landing", scratch / "later"
+        keep_back(landing, later)
+        figures = {"gigabytes": sum(f.stat().st_size for f in landing.rglob("*.jsonl")) / 1e9}
+        figures |= references(landing, scratch)
+        build = Build(scratch / "build")
+        shutil.rmtree(build.landing)
+        build.landing.symlink_to(landing)
+        settings = Settings(
+            landing_dir=build.landing,
+            warehouse_path=build.warehouse,
+            publish_dir=scratch / "published",
+            force=True,
+        )
+        figures |= run(build, settings, accounts, "cold")
+        figures["cold: times (b)"] = figures["cold: landing to marts"] / figures["(b) write once"]
+        shutil.copytree(later, landing, dirs_exist_ok=True)
+        figures |= run(build, settings, accounts, "batch")
+        figures["batch: share of cold"] = (
+            figures["batch: landing to marts"] / figures["cold: landing to marts"]
+        )
+        figures["peak GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        figures |= clusters(build.warehouse)
+        figures |= lookups(settings)
+        figures |= start_up(scratch)
+    return figures
+
+
+def draw(columns: dict[int, dict[str, float]], path: Path) -> None:
+    """Seconds by size, as bars of what they are spent on."""
+    stages = [
+        *(("cold", stage) for stage in ("landing", "models", "publish")),
+        *(("batch", stage) for stage in ("landing", "models", "publish")),
+        ("reference", "(b) write once"),
+    ]
+    rows = [
+        {
+            "updates": f"{events:,} {kind}",
+            "stage": stage,
+            "seconds": figures.get(f"{kind}: {stage}", figures.get(stage, 0.0)),
+        }
+        for events, figures in columns.items()
+        for kind, stage in stages
+    ]
+    chart = altair.Chart(pandas.DataFrame(rows)).mark_bar()
+    chart = chart.encode(x="seconds", y=altair.Y("updates", sort=None), color="stage")
+    chart.save(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 3_000_000])
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "benchmark.csv")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    columns = []
+    if arguments.one:
+        print(json.dumps(measure(arguments.one)))
+        return
+    columns = {}
     for events in arguments.events:
         print(f"{events:,} updates ...", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR")) as scratch:
-            columns.append(measure(events, Path(scratch)))
-    names = list(columns[0])
-    lines = [["figure", *(f"{events:,}" for events in arguments.events)]]
-    lines += [[name, *(f"{column.get(name, 0):.2f}" for column in columns)] for name in names]
+        command = [sys.executable, "-m", "tests.benchmarks.bench", "--one", str(events)]
+        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        columns[events] = json.loads(done.stdout.splitlines()[-1])
+    lines = [["figure", *(str(events) for events in columns)]]
+    lines += [
+        [name, *(f"{figures[name]:.2f}" for figures in columns.values())]
+        for name in next(iter(columns.values()))
+    ]
     for line in lines:
-        print(f"{line[0]:20}" + "".join(f"{value:>14}" for value in line[1:]))
+        print(f"{line[0]:36}" + "".join(f"{value:>14}" for value in line[1:]))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(
-        "".join(",".join(v.replace(",", "") for v in line) + "\n" for line in lines)
-    )
-    print(f"Written to {arguments.out}")
+    with arguments.out.open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    draw(columns, arguments.out.with_suffix(".svg"))
+    print(f"Written to {arguments.out} and, drawn, to {arguments.out.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":
