@@ -49,29 +49,33 @@ def dot(known: Explanation, shown: Callable[[str, str], str]) -> str:
     return "\n".join([*lines, "}"])
 
 
-def row_names(
+def names(
     identifiers: list[Identifier], shown: Callable[[str, str], str]
 ) -> dict[tuple[str, str], str]:
-    """What to call each identifier: two that look alike when masked are numbered."""
-    names: dict[tuple[str, str], str] = {}
+    """What to call each identifier (by type and value): those alike when masked are numbered."""
+    found: dict[tuple[str, str], str] = {}
+    alike: dict[str, int] = {}
     for one in identifiers:
-        name = f"{style.word(one.kind)} {shown(one.kind, one.value)}"
-        alike = sum(other.split(" (")[0] == name for other in names.values())
-        names.setdefault((one.kind, one.value), f"{name} ({alike + 1})" if alike else name)
-    return names
+        if (one.kind, one.value) not in found:
+            name = shown(one.kind, one.value)
+            alike[name] = alike.get(name, 0) + 1
+            found[one.kind, one.value] = f"{name} ({alike[name]})" if alike[name] > 1 else name
+    return found
 
 
 def timeline(
     identifiers: list[Identifier],
     messages: pd.DataFrame,
     until: datetime,
-    shown: Callable[[str, str], str],
+    called: dict[tuple[str, str], str],
 ) -> alt.LayerChart:
-    """A bar per stretch in which an identifier was held, and a tick per message below them."""
-    names = row_names(identifiers, shown)
+    """A bar per stretch in which an identifier was held, and a tick per message below them.
+
+    Times are UTC; `until` ends what still holds, `called` is what `names` gave.
+    """
     held = pd.DataFrame(
         {
-            "row": names[one.kind, one.value],
+            "row": f"{style.word(one.kind)} {called[one.kind, one.value]}",
             "kind": style.word(one.kind),
             "from": one.valid_from,
             "to": max(one.valid_to or until, one.valid_from),

@@ -9,6 +9,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from dashboard import data
+
 # Okabe and Ito's colours, told apart with every kind of colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#767676"
@@ -53,6 +55,32 @@ WORDS = {
     "phone_shown": "Phone shown",
     "phone_not_shown": "Phone not shown",
     "waba": "WABA",
+    # columns
+    "occurred_at": "When (UTC)",
+    "message_type": "Type",
+    "phone_number_id": "Business number",
+    "portfolio_id": "Portfolio",
+    "current_bsuid": "BSUID",
+    "current_username": "Username",
+    "current_phone_e164": "Phone now",
+    "crm_contact_id": "Contact",
+    "crm_phone": "Phone in the CRM",
+    "wa_id": "Phone",
+    "profile_name": "Name",
+    "capture_reason": "Reason",
+    "last_inbound_at": "Last wrote",
+    "inbound_message_count": "Messages",
+    "marketing_opt_out": "Opted out",
+    "verdict_reason": "In words",
+    "left_value": "First side",
+    "right_value": "Second side",
+    "subject": "About",
+    "suggested_decision": "Suggested",
+    "parent_bsuid_share": "Parent BSUID",
+    "first_bsuid_date": "First BSUID",
+    "events": "Events, 28 days",
+    "phone_window_status": "30-day window",
+    "phone_window_closes_at": "Window closes",
     "ready": "✓ ready",
     "partly": "◐ partly",
     "not_ready": "✗ no BSUIDs",
@@ -62,6 +90,17 @@ WORDS = {
     "bsuid_in_two_portfolios": "BSUID in two portfolios",
     "unmapped_waba": "Unmapped WABA",
 }
+
+# Columns whose values are names of the marts.
+NAMES = {
+    "readiness",
+    "kind",
+    "capture_reason",
+    "verdict",
+    "phone_status",
+    "phone_window_status",
+}
+MOST_ROWS, MOST_DOWNLOADED = 500, 100_000
 
 
 def word(name: str) -> str:
@@ -89,6 +128,42 @@ def scale(names: Sequence[str]) -> alt.Scale:
 
 def legend() -> alt.Legend:
     return alt.Legend(title=None, orient="top", labelLimit=220, columns=3)
+
+
+def table(rows: pd.DataFrame, order: Sequence[str] | None = None) -> None:
+    """Rows of the marts in words; a customer key becomes a link to the customer."""
+    shown = rows.copy(deep=False)
+    for name in NAMES & set(rows.columns):
+        shown[name] = rows[name].map(word, na_action="ignore")
+    config: dict[str, object] = {name: word(name) for name in rows.columns}
+    for name in rows.columns:
+        if name.endswith("_share"):
+            config[name] = st.column_config.NumberColumn(word(name), format="percent")
+        elif name == "customer_key":
+            shown[name] = "customer?id=" + rows[name]
+            config[name] = st.column_config.LinkColumn("Customer", display_text="open")
+    st.dataframe(shown, hide_index=True, placeholder="", column_order=order, column_config=config)
+
+
+def listing(query: str, filters: dict[str, object], file: str) -> None:
+    """The first rows of a list, and a button to download more of them as CSV."""
+    rows = data.rows(query, **filters, most=MOST_ROWS)
+    if rows.empty:
+        st.info("Nobody is on this list.")
+        return
+    st.download_button(
+        "Download the list (CSV)",
+        lambda: data.csv(data.rows(query, **filters, most=MOST_DOWNLOADED)),
+        f"{file}.csv",
+        "text/csv",
+        on_click="ignore",
+    )
+    table(rows)
+    if len(rows) == MOST_ROWS:
+        st.caption(
+            f"The first {MOST_ROWS} are shown; the download holds the first {MOST_DOWNLOADED:,}; all "
+            f"are in parquet/{file}.parquet."
+        )
 
 
 def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: bool = False) -> None:

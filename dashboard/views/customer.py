@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, graph, mask, queries, style
-from orchestration.explain import NOBODY, RULES, TIERS, Unknown, moment
+from orchestration.explain import NOBODY, RULES, TIERS, Explanation, Identifier, Unknown, moment
 
 MOST_IDENTIFIERS = 200
 
@@ -52,12 +52,12 @@ def profile(customer: dict[str, object]) -> None:
     )
 
 
-def held(known) -> pd.DataFrame:
+def held(identifiers: list[Identifier], called: dict[tuple[str, str], str]) -> pd.DataFrame:
     """The identifiers as a table, newest first."""
     return pd.DataFrame(
         {
             "Type": style.word(one.kind),
-            "Identifier": data.shown(mask.identifier, one.kind, one.value),
+            "Identifier": called[one.kind, one.value],
             "From": moment(one.valid_from),
             "To": moment(one.valid_to),
             "Why": f"{one.link_rule}: {RULES.get(one.link_rule, '')}",
@@ -65,11 +65,11 @@ def held(known) -> pd.DataFrame:
             "Seen": one.observation_count,
             "First event": data.shown(mask.event, one.evidence_event_id),
         }
-        for one in reversed(known.identifiers[-MOST_IDENTIFIERS:])
+        for one in reversed(identifiers)
     )
 
 
-def reasons(known) -> pd.DataFrame:
+def reasons(known: Explanation) -> pd.DataFrame:
     """The links as a table."""
     return pd.DataFrame(
         {
@@ -95,14 +95,15 @@ def draw(key: str) -> None:
 
     profile(known.customer)
     st.subheader("Identifiers over time")
-    drawn = known.identifiers[-MOST_IDENTIFIERS:]
-    st.altair_chart(graph.timeline(drawn, messages, published.as_of, shown), width="stretch")
-    st.dataframe(held(known), hide_index=True, placeholder="")
+    identifiers = known.identifiers[-MOST_IDENTIFIERS:]
+    called = graph.names(identifiers, shown)
+    st.altair_chart(graph.timeline(identifiers, messages, published.as_of, called), width="stretch")
+    style.table(held(identifiers, called))
 
     st.subheader("Why they are one")
     st.graphviz_chart(graph.dot(known, shown))
     if known.links:
-        st.dataframe(reasons(known), hide_index=True, placeholder="")
+        style.table(reasons(known))
         if len(known.links) > graph.MOST_LINKS:
             st.caption(f"The first {graph.MOST_LINKS} of {len(known.links)} links are shown.")
         row = known.weakest.cannot_link(known.customer["portfolio_id"])
@@ -117,37 +118,11 @@ def draw(key: str) -> None:
         st.warning(f"Open question: {style.word(kind)}: {decision}")
 
     st.subheader("Messages")
-    st.dataframe(
-        messages,
-        hide_index=True,
-        placeholder="",
-        column_config={
-            "occurred_at": "When (UTC)",
-            "direction": "Direction",
-            "message_type": "Type",
-            "bsuid": "BSUID then",
-            "wa_id": "Phone then",
-            "username": "Username then",
-            "delivery": "Delivery",
-            "phone_number_id": "Business number",
-            "message_id": "Message id",
-        },
-    )
+    style.table(messages)
     if len(messages) == 500:
         st.caption("The newest 500 messages are shown.")
     st.subheader("Business numbers that know them")
-    st.dataframe(
-        data.rows(queries.WINDOWS, customer_key=key),
-        hide_index=True,
-        placeholder="",
-        column_config={
-            "phone_number_id": "Business number",
-            "phone_window_status": "30-day window",
-            "phone_last_seen_at": "Phone last shown",
-            "phone_window_closes_at": "Window closes",
-            "last_seen_at": "Last seen",
-        },
-    )
+    style.table(data.rows(queries.WINDOWS, customer_key=key))
 
 
 st.title("Customer")

@@ -6,8 +6,6 @@ import streamlit as st
 
 from dashboard import data, queries, style
 
-SHARE = st.column_config.NumberColumn(format="percent")
-
 numbers = data.rows(queries.READINESS, portfolio_id=st.session_state.portfolio_id)
 
 st.title("Business numbers")
@@ -29,29 +27,7 @@ with st.container(horizontal=True):
         help="Customers whose 30-day window on a number closes within days.",
     )
 
-st.dataframe(
-    numbers.assign(readiness=numbers["readiness"].map(style.word)),
-    hide_index=True,
-    placeholder="",
-    column_config={
-        "phone_number_id": "Business number",
-        "portfolio_id": "Portfolio",
-        "readiness": "Readiness",
-        "events": st.column_config.NumberColumn("Events, 28 days", format="localized"),
-        "bsuid_share": SHARE | {"label": "BSUID"},
-        "parent_bsuid_share": SHARE | {"label": "Parent BSUID"},
-        "username_share": SHARE | {"label": "Username"},
-        "phone_share": SHARE | {"label": "Phone"},
-        "first_bsuid_date": "First BSUID",
-        "first_username_date": "First username",
-        "last_active_date": "Last traffic",
-        "customers": st.column_config.NumberColumn("Customers", format="localized"),
-        "open_windows": st.column_config.NumberColumn("Windows open", format="localized"),
-        "closing_windows": st.column_config.NumberColumn("closing", format="localized"),
-        "closed_windows": st.column_config.NumberColumn("closed", format="localized"),
-    },
-)
-
+style.table(numbers)
 chosen = st.selectbox(
     "Over time",
     list(numbers.index),

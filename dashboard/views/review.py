@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -22,7 +23,7 @@ def filled(override_row: str, author: str, reason: str) -> str:
     return line.getvalue()
 
 
-def answer(question) -> None:
+def answer(question: NamedTuple) -> None:
     """One question with all that is known, and how to answer it."""
     st.subheader(style.word(question.kind))
     st.write(f"Suggested: {question.suggested_decision}")
@@ -38,8 +39,8 @@ def answer(question) -> None:
     about = {
         "About": question.subject,
         "Score": f"{question.score:.2f}",
-        "Seen": f"{question.occurrence_count} times",
-        "Last": question.last_seen_at,
+        "Times seen": question.occurrence_count,
+        "Last seen": question.last_seen_at,
         "Evidence": question.evidence_event_id,
     }
     st.text("\n".join(f"{name}: {value}" for name, value in about.items() if value == value))
@@ -87,30 +88,9 @@ st.write(
 )
 if questions.empty:
     st.stop()
-st.dataframe(
-    questions.assign(kind=questions["kind"].map(style.word)),
-    hide_index=True,
-    placeholder="",
-    column_order=[
-        "kind",
-        "left_value",
-        "right_value",
-        "subject",
-        "suggested_decision",
-        "score",
-        "last_seen_at",
-        "portfolio_id",
-    ],
-    column_config={
-        "kind": "Kind",
-        "score": st.column_config.NumberColumn("Score", format="%.1f"),
-        "left_value": "First side",
-        "right_value": "Second side",
-        "subject": "About",
-        "last_seen_at": "Last seen",
-        "suggested_decision": "Suggested",
-        "portfolio_id": "Portfolio",
-    },
+style.table(
+    questions,
+    ["kind", "left_value", "right_value", "subject", "suggested_decision", "score", "last_seen_at"],
 )
 names = dict(
     zip(

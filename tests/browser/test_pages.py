@@ -178,11 +178,14 @@ def test_nothing_is_wider_than_the_screen(page, address, path):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", ["", "customer?id=BR.2000000000000023", "review"])
 def test_screenshots(page, address, path, request):
     """The README's pictures, when `make screenshots` asks for them."""
     folder = request.config.getoption("--screenshots")
     visit(page, address, path)
+    if path == "review":
+        page.get_by_label("Question").click()
+        page.get_by_role("option", name="Possible missed rotation").click()
     page.wait_for_timeout(2000)
     height = page.evaluate(
         "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
