@@ -70,7 +70,7 @@ dashboard: $(VENV)/.installed ## The BI pages over the published file, on http:/
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .
-	@$(VENV)-lint/bin/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
+	@mkdir -p data && WAREHOUSE_PATH=$(CURDIR)/data/lint.duckdb $(VENV)-lint/bin/sqlfluff lint dbt_project/models dbt_project/tests
 
 docs: $(VENV)/.installed ## The dbt docs as one page: docs/site/index.html
 	@$(BIN)/python -m orchestration run >/dev/null

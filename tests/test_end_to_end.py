@@ -60,11 +60,11 @@ def test_a_run_builds_every_asset_publishes_and_a_second_one_does_nothing(folder
     assert "365 records, 3 rejected" in first.stdout
     from orchestration.definitions import defs
 
-    expected = {
-        key.to_user_string() for asset in defs().assets for key in asset.keys
-    }
+    expected = {key.to_user_string() for asset in defs().assets for key in asset.keys}
     assert materialised(folder) == expected
-    with duckdb.connect(str(folder / "published" / "customers.duckdb"), read_only=True) as published:
+    with duckdb.connect(
+        str(folder / "published" / "customers.duckdb"), read_only=True
+    ) as published:
         assert published.execute("select count(*) from marts.dim_customer").fetchone() == (85,)
     second = orchestration(folder, "run")
     assert second.returncode == 0
@@ -76,7 +76,10 @@ def test_a_run_builds_every_asset_publishes_and_a_second_one_does_nothing(folder
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"LANDING_DIRS": "/somewhere"}, "LANDING_DIRS is not a setting: the nearest one is LANDING_DIR"),
+        (
+            {"LANDING_DIRS": "/somewhere"},
+            "LANDING_DIRS is not a setting: the nearest one is LANDING_DIR",
+        ),
         ({"LANDING_DIR": "/nowhere/at/all"}, "LANDING_DIR=/nowhere/at/all does not exist"),
         ({"DUCKDB_THREADS": "many"}, "DUCKDB_THREADS=many is not usable"),
     ],

@@ -103,7 +103,9 @@ def test_a_former_key_leads_to_its_customer_after_late_older_evidence_moved_it(s
     # the redirect of the key that was published before
     shop.run()
     shop.publish()
-    redirects = dict(shop.rows("select old_customer_key, customer_key from marts.customer_key_redirect"))
+    redirects = dict(
+        shop.rows("select old_customer_key, customer_key from marts.customer_key_redirect")
+    )
     assert redirects[former] == today
 
 
@@ -196,7 +198,11 @@ def test_a_kill_while_publishing_leaves_the_former_version(shop, delay):
     shop.run(BOB)
     environment = {**os.environ, **shop.settings.environment()}
     process = subprocess.Popen(
-        [sys.executable, "-c", "import orchestration.cli as c; print('ready', flush=True); c.main(['publish'])"],
+        [
+            sys.executable,
+            "-c",
+            "import orchestration.cli as c; print('ready', flush=True); c.main(['publish'])",
+        ],
         env=environment,
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,

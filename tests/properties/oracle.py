@@ -725,9 +725,7 @@ def r2_mover(
     """The one node that a change brought to a phone at a moment (``named``: also with its BSUID)."""
     arrivals = [change for change in changes if change.new_phone == phone and change.at == at]
     nodes = {
-        r2_old_side(change, changes, phones)
-        for change in arrivals
-        if named or not change.new_bsuid
+        r2_old_side(change, changes, phones) for change in arrivals if named or not change.new_bsuid
     } - {None}
     return nodes.pop() if len(nodes) == 1 else None
 
