@@ -7,6 +7,12 @@ history as (
 
 ),
 
+visibility as (
+
+    select * from {{ ref('int_customer__phone_visibility') }}
+
+),
+
 changes as (
 
     select * from {{ ref('int_identity__change') }}
@@ -91,6 +97,37 @@ turned as (
 
 ),
 
+visibility_turns as (
+
+    select
+        portfolio_id,
+        valid_from::date as activity_date,
+        is_phone_shown,
+        1 as difference
+    from visibility
+    union all
+    select
+        portfolio_id,
+        valid_to::date as activity_date,
+        is_phone_shown,
+        -1 as difference
+    from visibility
+    where valid_to is not null
+
+),
+
+visibility_turned as (
+
+    select
+        portfolio_id,
+        activity_date,
+        sum(difference) filter (where is_phone_shown) as phone_visible,
+        sum(difference) filter (where not is_phone_shown) as phone_hidden
+    from visibility_turns
+    group by all
+
+),
+
 shown as (
 
     select
@@ -136,12 +173,17 @@ final as (
         sum(coalesce(turned.bsuid_only, 0)) over so_far::bigint as bsuid_only_customers,
         sum(coalesce(turned.with_username, 0)) over so_far::bigint as username_customers,
         sum(coalesce(turned.at_risk, 0)) over so_far::bigint as at_risk_customers,
+        sum(coalesce(visibility_turned.phone_visible, 0)) over so_far::bigint
+            as phone_visible_customers,
+        sum(coalesce(visibility_turned.phone_hidden, 0)) over so_far::bigint
+            as phone_hidden_customers,
         coalesce(shown.phone_visible_count, 0) as phone_visible_messages,
         coalesce(shown.phone_hidden_count, 0) as phone_hidden_messages,
         coalesce(rotated.rotation_count, 0) as rotations,
         coalesce(suspected.possible_missed_rotation_count, 0) as possible_missed_rotations
     from days
     left join turned using (portfolio_id, activity_date)
+    left join visibility_turned using (portfolio_id, activity_date)
     left join shown using (portfolio_id, activity_date)
     left join rotated using (portfolio_id, activity_date)
     left join suspected using (portfolio_id, activity_date)
