@@ -191,6 +191,7 @@ def test_screenshots(page, address, path, request):
         "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
     )
     page.set_viewport_size({"width": 1280, "height": min(height, 1600)})
+    page.mouse.move(0, 0)
     page.wait_for_timeout(2000)
     name = PATHS[path].lower().replace(" ", "-")
     page.screenshot(path=folder / f"{name}.png")
