@@ -24,7 +24,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-browser screenshots chromium test-deep bench dev dashboard lint docs explain publish sql clean help dagster-home
+.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
@@ -55,6 +55,9 @@ publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after y
 
 bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000 3000000"]
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(EVENTS),--events $(EVENTS))
+
+accuracy: $(VENV)/.installed ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
+	@$(BIN)/python -m tests.simulator.accuracy $(if $(PROFILES),--profiles $(PROFILES)) $(if $(PERSONS),--persons $(PERSONS)) $(if $(SEED),--seed $(SEED))
 
 dagster-home:
 	@mkdir -p "$$DAGSTER_HOME" && test -f "$$DAGSTER_HOME/dagster.yaml" || cp orchestration/dagster.yaml "$$DAGSTER_HOME/"

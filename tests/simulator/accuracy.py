@@ -1,28 +1,123 @@
-"""Command line: python -m tests.simulator.accuracy DIR [--warehouse customers.duckdb]
+"""How often the pipeline is wrong: python -m tests.simulator.accuracy [--profiles calm base hostile]
 
-Prints the scores of the oracle bound, the baselines and (with a warehouse) the pipeline for one
-simulated run, overall and per kind of transition.
+For each profile: simulate a world, run the pipeline on its webhooks, and score its customers against the truth, beside
+what the delivered evidence can tell at all (the oracle bound) and the baselines; overall and per kind of transition.
+Prints the table and writes it as CSV. `--sweep VARIABLE VALUE ...` does so for several values of one dbt variable and
+draws the pipeline's precision, recall and mixed persons.
 """
 
 import argparse
+import csv
+import dataclasses
+import sys
+import tempfile
 from pathlib import Path
 
+import altair
+import pandas
+
+from tests.build import ROOT, Build
+from tests.conftest import read_csv
+
 from .evaluation import HEADER, evaluate, format_row, load, pipeline_customers, references
+from .metrics import Scores
+from .profile import PROFILES
+from .simulate import simulate
+
+# Persons of a full run; `base` is pinned by the published table.
+YEARS = 2.0
+PERSONS = {"calm": 20_000, "base": 60_000, "hostile": 20_000}
+
+
+def measure(
+    simulated: Path, scratch: Path, variables: list[dict[str, object]]
+) -> list[dict[str, dict[str, Scores]]]:
+    """Scores per system and group of persons, of one simulated run, for each set of dbt variables."""
+    truth = load(simulated / "truth")
+    seeds = {"business_accounts": read_csv(simulated / "seeds" / "business_accounts.csv")}
+    build = Build(scratch)
+    build.landing.rmdir()
+    build.landing.symlink_to(simulated / "landing")
+    build.land()
+    others = references(truth)
+    scores = []
+    for chosen in variables:
+        build.dbt(seeds, chosen)
+        pipeline = pipeline_customers(truth, build.warehouse)
+        scores.append(evaluate(truth, {"pipeline": pipeline} | others))
+    return scores
+
+
+def rows(profile: str, scores: dict[str, dict[str, Scores]]) -> list[dict[str, object]]:
+    return [
+        {"profile": profile, "system": system, "who": group} | dataclasses.asdict(one)
+        for system, groups in scores.items()
+        for group, one in groups.items()
+    ]
+
+
+def show(title: str, scores: dict[str, dict[str, Scores]]) -> None:
+    print(f"\n{title}\n{HEADER}")
+    for system, groups in scores.items():
+        for group, one in groups.items():
+            print(format_row(system if group == "all" else f"  {system}: {group}"[:34], one))
+    sys.stdout.flush()
+
+
+def draw(swept: list[dict[str, object]], variable: str, path: Path) -> None:
+    """Three panels over the values of a variable, a line per profile."""
+    table = pandas.DataFrame([row for row in swept if row["who"] == "all"])
+    panels = [
+        altair.Chart(table, title=title)
+        .mark_line(point=True)
+        .encode(
+            x=altair.X(variable, type="quantitative"),
+            y=altair.Y(column, type="quantitative", scale=altair.Scale(zero=False)),
+            color="profile:N",
+        )
+        .properties(width=220, height=180)
+        for column, title in (
+            ("pair_precision", "pairwise precision"),
+            ("pair_recall", "pairwise recall"),
+            ("mixed_persons", "share of persons mixed"),
+        )
+    ]
+    altair.hconcat(*panels).save(path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulator.accuracy", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder written by python -m tests.simulator")
-    parser.add_argument("--warehouse", type=Path, help="published DuckDB file to score")
-    args = parser.parse_args()
-    truth = load(args.run / "truth")
-    systems = references(truth)
-    if args.warehouse:
-        systems = {"pipeline": pipeline_customers(truth, args.warehouse)} | systems
-    print(HEADER)
-    for name, groups in evaluate(truth, systems).items():
-        for group, scores in groups.items():
-            print(format_row(name if group == "all" else f"  {name}: {group}"[:34], scores))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profiles", nargs="+", choices=list(PROFILES), default=list(PERSONS))
+    parser.add_argument("--persons", type=int, help="in each profile, instead of the full run's")
+    parser.add_argument("--seed", type=int, default=2, help="rules were tuned on seed 1")
+    parser.add_argument("--sweep", nargs="+", metavar=("VARIABLE", "VALUE"))
+    parser.add_argument("--out", type=Path, default=ROOT / "data" / "accuracy.csv")
+    arguments = parser.parse_args()
+    variable, *values = arguments.sweep or ("",)
+    variables = [{variable: int(value)} for value in values] or [{}]
+    found = []
+    for profile in arguments.profiles:
+        persons = arguments.persons or PERSONS[profile]
+        print(
+            f"{profile}: {persons:,} persons, seed {arguments.seed} ...",
+            file=sys.stderr,
+            flush=True,
+        )
+        with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
+            simulated = Path(folder) / "simulated"
+            simulate(PROFILES[profile], persons, YEARS, arguments.seed, simulated)
+            measured = measure(simulated, Path(folder) / "build", variables)
+        for chosen, scores in zip(variables, measured, strict=True):
+            title = " ".join([profile, *(f"{name}={value}" for name, value in chosen.items())])
+            show(title, {"pipeline": scores["pipeline"]} if chosen else scores)
+            found += [chosen | row for row in rows(profile, scores)]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    pandas.DataFrame(found).to_csv(arguments.out, index=False, quoting=csv.QUOTE_MINIMAL)
+    print(f"\nWritten to {arguments.out}")
+    if variable:
+        swept = [row for row in found if row["system"] == "pipeline"]
+        draw(swept, variable, arguments.out.with_suffix(".svg"))
+        print(f"Drawn to {arguments.out.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":
