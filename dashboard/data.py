@@ -25,8 +25,16 @@ def version() -> Version | None:
     return str(path), status.st_ino, status.st_mtime_ns
 
 
+def read(sql: str, **parameters: object) -> pd.DataFrame:
+    """The rows of a query as published now, phones masked unless SHOW_PII is set."""
+    settings = Settings()
+    with explain.open_published(settings) as published:
+        found = published.execute(sql, parameters).df()
+    return found if settings.show_pii else mask.frame(found)
+
+
 def rows(sql: str, **parameters: object) -> pd.DataFrame:
-    """The rows of a query of the published version, phones masked unless SHOW_PII is set."""
+    """As `read`, remembered until another version is published: for what a page shows."""
     return _rows(version(), Settings().show_pii, sql, tuple(parameters.items()))
 
 
@@ -34,9 +42,7 @@ def rows(sql: str, **parameters: object) -> pd.DataFrame:
 def _rows(
     current: Version, show_pii: bool, sql: str, parameters: tuple[tuple[str, object], ...]
 ) -> pd.DataFrame:
-    with explain.open_published(Settings()) as published:
-        found = published.execute(sql, dict(parameters)).df()
-    return found if show_pii else mask.frame(found)
+    return read(sql, **dict(parameters))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

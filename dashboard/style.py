@@ -42,8 +42,6 @@ COLOURS = {
     "at_risk": VERMILION,
     "rotations": BLUE,
     "possible_missed_rotations": VERMILION,
-    "inbound": BLUE,
-    "outbound": ORANGE,
 }
 WORDS = {
     "bsuid_only": "BSUID only",
@@ -123,11 +121,9 @@ def share(part: int, whole: int) -> str:
 
 def scale(names: Sequence[str]) -> alt.Scale:
     """The colours of these names of the marts, for a column of words."""
-    return alt.Scale(domain=[word(name) for name in names], range=[COLOURS[name] for name in names])
-
-
-def legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", labelLimit=220, columns=3)
+    return alt.Scale(
+        domain=[word(name) for name in names], range=[COLOURS.get(name, GREY) for name in names]
+    )
 
 
 def table(rows: pd.DataFrame, order: Sequence[str] | None = None) -> None:
@@ -153,7 +149,7 @@ def listing(query: str, filters: dict[str, object], file: str) -> None:
         return
     st.download_button(
         "Download the list (CSV)",
-        lambda: data.csv(data.rows(query, **filters, most=MOST_DOWNLOADED)),
+        lambda: data.csv(data.read(query, **filters, most=MOST_DOWNLOADED)),
         f"{file}.csv",
         "text/csv",
         on_click="ignore",
@@ -175,6 +171,7 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
     long["value"] = long["value"].astype(float)
     long["order"] = long["series"].map({name: place for place, name in enumerate(names)})
     long["series"] = long["series"].map(word)
+    legend = alt.Legend(title=None, orient="top", labelLimit=220, columns=3)
     base = alt.Chart(long, height=280).encode(
         x=alt.X("yearmonthdate(week_date):T", title=None, axis=alt.Axis(format="%b %y")),
         y=alt.Y(
@@ -183,7 +180,7 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
             stack="zero" if stacked else None,
             axis=alt.Axis(format=".0%" if percent else "~s", tickMinStep=0 if percent else 1),
         ),
-        color=alt.Color("series:N", scale=scale(names), legend=legend()),
+        color=alt.Color("series:N", scale=scale(names), legend=legend),
         order=alt.Order("order:Q"),
         tooltip=[
             alt.Tooltip("week_date:T", title="Week of"),

@@ -362,7 +362,7 @@ def test_the_audit_counts_verdicts_and_is_filtered_and_searched(page, sql):
 def test_a_csv_runs_no_formula_of_a_stranger(page, other):
     other("update marts.phone_capture_worklist set profile_name = '=1+1' where priority = 1")
     page("capture")
-    rows = data.rows(queries.CAPTURE, portfolio_id=None, reasons=(), with_opted_out=True, most=10)
+    rows = data.read(queries.CAPTURE, portfolio_id=None, reasons=(), with_opted_out=True, most=10)
     lines = data.csv(rows).splitlines()
     assert lines[0].startswith("priority,profile_name,username")
     assert lines[1].startswith("1,'=1+1,")
@@ -404,10 +404,10 @@ def test_no_phone_leaves_a_page_unless_it_is_asked_for(page, sql):
 def test_no_phone_is_in_a_download_unless_it_is_asked_for(page, sql, monkeypatch):
     page("crm")
     filters = {"portfolio_id": None, "verdicts": (), "text": "", "most": 1000}
-    masked = data.csv(data.rows(queries.CRM, **filters)).encode()
+    masked = data.csv(data.read(queries.CRM, **filters)).encode()
     assert not any(phone in masked for phone in phones(sql))
     monkeypatch.setenv("SHOW_PII", "1")
-    shown = data.csv(data.rows(queries.CRM, **filters)).encode()
+    shown = data.csv(data.read(queries.CRM, **filters)).encode()
     assert any(phone in shown for phone in phones(sql))
 
 
