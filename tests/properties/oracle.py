@@ -1202,7 +1202,7 @@ def r5_backfill(
             since = segment.named[-1].evidence_at if segment.named else segment.opened_at
             cut = line.is_cut(segment.opened_at, at)
             rotated = r5_came_by_rotation(
-                claim.bsuid, line.phone, at, candidates, changes, pairings
+                claim.bsuid, line.phone, at, lines, candidates, changes, pairings
             )
             if cut and not (by_silence and by_name):
                 continue
@@ -1222,6 +1222,7 @@ def r5_came_by_rotation(
     bsuid: str,
     phone: str,
     at: datetime,
+    lines: Mapping[str, PhoneLine],
     candidates: Sequence[Edge],
     changes: Sequence[Change],
     pairings: Sequence[Observation],
@@ -1232,8 +1233,10 @@ def r5_came_by_rotation(
     }
     for change in changes:
         edges = [edge for edge in candidates if edge.change is change]
-        new_sides = {edge.new for edge in edges} | {("bsuid", change.new_bsuid)}
-        if ("bsuid", bsuid) not in new_sides or change.old_names == {bsuid}:
+        new_side: Node | None = ("bsuid", change.new_bsuid) if change.new_bsuid else None
+        if new_side is None and change.new_phone in lines:
+            new_side = lines[change.new_phone].first_node_from(change.at)
+        if new_side != ("bsuid", bsuid) or change.old_names == {bsuid}:
             continue
         old_sides = {edge.old for edge in edges} | {("bsuid", old) for old in change.old_names}
         here = change.old_phone == phone or any(

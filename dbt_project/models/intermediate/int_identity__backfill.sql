@@ -253,7 +253,7 @@ came_by_rotation as (
         and {{ bsuid_node('pairings.bsuid') }} in (
             {{ bsuid_node('arrivals.old_bsuid') }},
             {{ bsuid_node('arrivals.body_old_bsuid') }},
-            arrivals.old_phone_node_id
+            nullif(arrivals.old_phone_node_id, ended_segments.bsuid_node_id)
         )
     where pairings.bsuid is null
 

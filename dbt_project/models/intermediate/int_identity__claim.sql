@@ -100,6 +100,7 @@ claims as (
         phone,
         bsuid,
         min(evidence_at) as valid_from,
+        max(evidence_at) as last_opened_at,
         coalesce(closes_at, {{ end_of_time() }}) as valid_to,
         case
             when closes_at is null then null
@@ -151,8 +152,9 @@ confirmed as (
 final as (
 
     select
-        claims.*,
-        confirmed.last_paired_at,
+        claims.* exclude (last_opened_at),
+        -- an opener at the very moment of its claim's end still is one
+        greatest(confirmed.last_paired_at, claims.last_opened_at) as last_paired_at,
         confirmed.first_seen_at,
         least(confirmed.last_seen_at, claims.valid_to) as last_seen_at,
         confirmed.last_webhook_seen_at,
