@@ -24,7 +24,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql clean help dagster-home
+.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
@@ -70,6 +70,9 @@ sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
 
 dashboard: $(VENV)/.installed ## The BI pages over the published file, on http://localhost:8501; SHOW_PII=1 shows phones
 	@$(BIN)/python -m streamlit run dashboard/app.py
+
+metrics: $(VENV)/.installed ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
+	@$(BIN)/python -m orchestration.metrics query $(or $(QUERY),--saved-query transition_by_month)
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .

@@ -73,7 +73,7 @@
 {#- on-run-end: everything was built and every test passed. -#}
 {% macro end_build(results) -%}
     {%- if builds_everything()
-        and results | rejectattr('status', 'in', ['success', 'pass', 'warn']) | list | length == 0 -%}
+        and results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list | length == 0 -%}
         {%- set newest = run_query('select coalesce(max(load_id), 0) from raw.webhook') -%}
         {{ remember({
             'load_id': newest.columns[0].values()[0],

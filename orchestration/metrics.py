@@ -1,0 +1,47 @@
+"""The metrics of dbt_project/models/semantic, asked of the published file: `make metrics`.
+
+The arguments are those of MetricFlow's `mf`, such as `query --metrics customers --group-by metric_time__week`.
+"""
+
+import json
+import os
+import sys
+
+import update_checker
+
+from orchestration.explain import open_published
+from orchestration.project import FOLDER, dbt_project
+from orchestration.settings import Settings, UserError
+
+
+def prepare(settings: Settings) -> None:
+    """Point MetricFlow at the published file, read-only. Raises UserError when nothing is published."""
+    open_published(settings).close()
+    folder = dbt_project().manifest_path.parent
+    manifest = json.loads((folder / "semantic_manifest.json").read_text())
+    relation = manifest["semantic_models"][0]["node_relation"]
+    os.environ.update(
+        DBT_TARGET="published",
+        DBT_PROJECT_DIR=str(FOLDER),
+        DBT_PROFILES_DIR=str(FOLDER),
+        PUBLISH_DIR=str(settings.publish_dir),
+        # the SQL names the database that the manifest was made for
+        PUBLISHED_AS=relation["database"],
+    )
+    # it would ask the package index for a newer version of itself
+    update_checker.UpdateChecker.check = lambda *_: None
+
+
+def main() -> None:
+    """Run `mf` with the arguments of the command line; ends the process."""
+    try:
+        prepare(Settings())
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+    from dbt_metricflow.cli.main import cli
+
+    cli()
+
+
+if __name__ == "__main__":
+    main()
