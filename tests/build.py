@@ -24,22 +24,11 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.landing import load_landing_dir
+from orchestration.seeds import REQUIRED
 from orchestration.settings import Settings
 from orchestration.warehouse import open_warehouse
 
 ROOT = Path(__file__).parents[1]
-SEED_COLUMNS = {
-    "business_accounts": (
-        "waba_id,portfolio_id,business_name,default_country,"
-        "valid_from,valid_to,contact_book_from,contact_book_to"
-    ),
-    "identity_overrides": (
-        "portfolio_id,left_type,left_value,left_at,right_type,right_value,right_at,"
-        "decision,author,decided_at,reason,expires_at"
-    ),
-    "ignored_identifiers": "portfolio_id,identifier_type,identifier_value,reason",
-    "crm_contacts": "crm_contact_id,portfolio_id,phone,bsuid,username,name,phone_consent",
-}
 
 
 @cache
@@ -68,9 +57,9 @@ def folders(folder: Path) -> list[str]:
 def write_seeds(folder: Path, seeds: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
     """Write every seed CSV; one that a test does not name has only its header."""
     folder.mkdir(exist_ok=True)
-    for name, columns in SEED_COLUMNS.items():
+    for name, columns in REQUIRED.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns.split(","), restval="")
+            writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(seeds.get(name, ()))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.seeds import SeedError, check_contacts, read_seed
-from tests.build import SEED_COLUMNS
+from orchestration.seeds import REQUIRED, SeedError, check_contacts, read_seed
+
+CRM_HEADER = ",".join(REQUIRED["crm_contacts"])
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from tests.build import SEED_COLUMNS
 )
 def test_a_contact_that_cannot_be_told_apart_is_refused(tmp_path, contacts, sentence):
     path = tmp_path / "crm_contacts.csv"
-    path.write_text("\n".join([SEED_COLUMNS["crm_contacts"], *contacts]) + "\n")
+    path.write_text("\n".join([CRM_HEADER, *contacts]) + "\n")
     with pytest.raises(SeedError) as refused:
         check_contacts(path, read_seed(tmp_path, "crm_contacts"))
     assert f"{path} {sentence}" in str(refused.value)
@@ -26,5 +27,5 @@ def test_a_contact_that_cannot_be_told_apart_is_refused(tmp_path, contacts, sent
 
 def test_two_contacts_may_be_one_person(tmp_path):
     path = tmp_path / "crm_contacts.csv"
-    path.write_text(SEED_COLUMNS["crm_contacts"] + "\nC-1,P,1,,,Ana,\nC-2,P,1,,,Ana,\n")
+    path.write_text(CRM_HEADER + "\nC-1,P,1,,,Ana,\nC-2,P,1,,,Ana,\n")
     check_contacts(path, read_seed(tmp_path, "crm_contacts"))
