@@ -30,7 +30,7 @@ run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sam
 	@$(BIN)/python -m orchestration run
 
 test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
 	@$(BIN)/python -m pytest tests/browser
