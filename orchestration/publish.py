@@ -155,7 +155,8 @@ def write(
     settings: Settings,
 ) -> dict[str, int]:
     """Write the new version; returns rows per table."""
-    connection.execute(f"attach '{database}' as fresh")
+    # small row groups: who looks one customer up reads 8192 rows of a large table, not 122880
+    connection.execute(f"attach '{database}' as fresh (row_group_size 8192)")
     connection.execute("create schema fresh.marts; create schema fresh.gate")
     parquet.mkdir()
     rows = {}

@@ -101,13 +101,17 @@ class _Entry(msgspec.Struct, gc=False):
     time: str | int | float | None = None
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Record(msgspec.Struct, gc=False):
     """Bare body and envelope in one, so that one pass over the bytes serves both."""
 
     object: str | None = None
     entry: list[_Entry] | None = None
     received_at: str | None = None
-    body: msgspec.Raw | None = None
+    # msgspec takes a union of Raw and None for None alone: an absent body is the text null.
+    body: msgspec.Raw = _NULL
 
 
 class _LooseChange(msgspec.Struct, gc=False):
@@ -155,8 +159,8 @@ def read_record(
         parsed = _read_keys(record)
     if parsed.object == WEBHOOK_OBJECT:
         body, entries = record, _entries(record, parsed.entry)
-    elif parsed.object is None and parsed.body is not None:
-        body, entries = _read_envelope(bytes(parsed.body))
+    elif parsed.object is None and (text := bytes(parsed.body)) != b"null":
+        body, entries = _read_envelope(text)
     elif parsed.object is not None:
         raise Rejection(f"not_a_webhook: Its object is `{parsed.object[:80]}` - at `$.object`")
     else:
@@ -330,11 +334,10 @@ def _read_keys(record: bytes) -> _Record:
             raise Rejection("not_a_webhook: Its object is not a string - at `$.object`")
         elif texts["object"] is None:
             raise Rejection("bad_received_at: It is not a string - at `$.received_at`")
-    body = keys.get("body")
     return _Record(
         object=texts["object"],
         received_at=texts.get("received_at"),
-        body=None if body is None or bytes(body) == b"null" else body,
+        body=keys.get("body", _NULL),
     )
 
 

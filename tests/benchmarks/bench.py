@@ -6,7 +6,8 @@ For each size it simulates webhooks, keeps the newest hundredth back, and measur
   (c) parsing and extracting the ids with orjson in Python
 - cold: everything else from landing to marts, and publishing, stage by stage
 - batch: the hundredth that was kept back, added to it
-- clusters: the links of the identity graph, joined by the pipeline's macro, by scipy and by label propagation in SQL
+- clusters: the links of the identity graph, joined by the pipeline's macro, by scipy, by Splink and by
+  label propagation in SQL
 - look-ups of a customer by phone, BSUID and username in the published file
 
 Times are wall seconds, without tests and the start-up of processes; `start-up` shows a run with nothing new, as the
@@ -33,10 +34,13 @@ from pathlib import Path
 
 import altair
 import duckdb
+import jinja2
 import orjson
 import pandas
+import splink
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from orchestration.publish import publish, published_path
 from orchestration.settings import Settings
@@ -137,44 +141,56 @@ def run(
 
 
 def clusters(warehouse: Path) -> dict[str, float]:
-    """Seconds to find the components of the identity links, with ids as integers."""
+    """Seconds to find the components of the distinct identity links, with ids as integers."""
     connection = duckdb.connect(str(warehouse), read_only=True)
     connection.execute(
         """
         create temp table edges as
         with links as (
-            select portfolio_id || left_node_id as a, portfolio_id || right_node_id as b
+            select distinct portfolio_id || left_node_id as a, portfolio_id || right_node_id as b
             from marts.identity_link
         ),
         ids as (
             select node, row_number() over () - 1 as id
             from (select a as node from links union select b from links)
         )
-        select x.id as a, y.id as b
+        select 0 as scope, x.id as a, y.id as b
         from links join ids as x on a = x.node join ids as y on b = y.node
         """
     )
+    connection.execute("create temp table nodes as select distinct unnest([a, b]) as id from edges")
     count = connection.execute("select count(*) from edges").fetchone()[0]
-    compiled = (ROOT / "dbt_project" / "macros" / "connected_components.sql").read_text()
-    macro = compiled[compiled.index("with recursive") : compiled.rindex("{% endmacro %}")]
-    for jinja, plain in (
-        ("{{ scope_columns }}, ", ""),
-        ("({{ scope_columns }}, node_id)", "(node_id)"),
-        ("{{ left_node }}", "a"),
-        ("{{ right_node }}", "b"),
-        ("{{ edges }}", "edges"),
-    ):
-        macro = macro.replace(jinja, plain)
-    while "{% for" in macro:
-        start, end = macro.index("{% for"), macro.index("{% endfor %}") + len("{% endfor %}")
-        macro = macro[:start] + macro[end:]
+    macros = (ROOT / "dbt_project" / "macros" / "connected_components.sql").read_text()
+    # only the second macro is plain Jinja; the first dispatches to it
+    template = jinja2.Template(macros[macros.index("{% macro duckdb__") :])
+    macro = template.module.duckdb__connected_components("edges", ["scope"], "a", "b")
 
-    def propagate() -> None:
-        connection.execute(
-            "create or replace temp table labels as select id, id as label from "
-            "(select a as id from edges union select b from edges)"
+    def by_macro() -> None:
+        connection.execute(f"create or replace temp table components as {macro}")
+
+    def by_scipy() -> None:
+        edges = connection.execute("select a, b from edges").fetchnumpy()
+        size = max(edges["a"].max(), edges["b"].max()) + 1
+        ones = (edges["a"] >= 0).astype("int8")
+        connected_components(coo_array((ones, (edges["a"], edges["b"])), shape=(size, size)))
+
+    api = splink.DuckDBAPI()
+    nodes, edges = (connection.execute(f"from {name}").to_arrow_table() for name in ("nodes", "edges"))
+
+    def by_splink() -> None:
+        cluster_pairwise_predictions_at_threshold(
+            nodes,
+            edges,
+            api,
+            node_id_column_name="id",
+            edge_id_column_name_left="a",
+            edge_id_column_name_right="b",
         )
-        while True:
+
+    def by_labels() -> None:
+        connection.execute("create or replace temp table labels as select id, id as label from nodes")
+        changed = True
+        while changed:
             connection.execute(
                 """
                 create or replace temp table next_labels as
@@ -187,25 +203,16 @@ def clusters(warehouse: Path) -> dict[str, float]:
                 """
             )
             changed = connection.execute(
-                "select count(*) from labels join next_labels using (id) where labels.label <> next_labels.label"
+                "select bool_or(labels.label <> next_labels.label) from labels join next_labels using (id)"
             ).fetchone()[0]
             connection.execute("create or replace temp table labels as from next_labels")
-            if not changed:
-                return
-
-    def by_scipy() -> None:
-        edges = connection.execute("select a, b from edges").fetchnumpy()
-        size = max(edges["a"].max(), edges["b"].max()) + 1
-        ones = (edges["a"] >= 0).astype("int8")
-        connected_components(coo_array((ones, (edges["a"], edges["b"])), shape=(size, size)))
 
     return {
         "clusters: links": float(count),
-        "clusters: macro": timed(
-            lambda: connection.execute(f"create or replace temp table c as {macro}")
-        ),
+        "clusters: macro": timed(by_macro),
         "clusters: scipy": timed(by_scipy),
-        "clusters: label propagation": timed(propagate),
+        "clusters: Splink": timed(by_splink),
+        "clusters: label propagation": timed(by_labels),
     }
 
 
