@@ -111,6 +111,7 @@ class Event:
     occurred_at: datetime
     item: Json
     contacts: tuple[Json, ...]
+    is_alone: bool  # no other update in its value
     context: Json
     content_hash: str
 
@@ -215,7 +216,8 @@ def read_events(records: Iterable[Record]) -> list[Event]:
                 number = str(metadata.get("phone_number_id") or "")
                 inner = value.get("standby") if isinstance(value.get("standby"), dict) else {}
                 contacts = tuple((inner or {}).get("contacts") or value.get("contacts") or ())
-                for kind, item, context in updates(change["field"], value):
+                found = list(updates(change["field"], value))
+                for kind, item, context in found:
                     if kind in ("message", "echo", "history"):
                         key = ("message", waba, str(item["id"]))
                     elif kind == "status":
@@ -236,6 +238,7 @@ def read_events(records: Iterable[Record]) -> list[Event]:
                             occurred(stamp, received_at),
                             item,
                             contacts,
+                            len(found) == 1,
                             context,
                             hashlib.md5(content.encode()).hexdigest(),
                         )
@@ -347,8 +350,12 @@ def contact_person(contact: Json) -> Person:
     return person(contact.get("user_id"), contact.get("wa_id"), contact.get("parent_user_id"))
 
 
-def joined_contact(who: Person, contacts: Sequence[Json]) -> Json | None:
-    """The contact of an object: by id, else by phone, else the only one; never against its id."""
+def joined_contact(who: Person, event: Event) -> Json | None:
+    """The contact of an object: by id, else by phone, else the only one; never against its id.
+
+    The only contact may show another phone (another spelling) only for the only object.
+    """
+    contacts = event.contacts
     for contact in contacts:
         if who.bsuid and contact_person(contact).bsuid == who.bsuid:
             return contact
@@ -356,7 +363,8 @@ def joined_contact(who: Person, contacts: Sequence[Json]) -> Json | None:
     for contact in rest:
         if who.phone and contact_person(contact).phone == who.phone:
             return contact
-    return rest[0] if len(contacts) == 1 and rest else None
+    differs = bool(rest and who.phone and contact_person(rest[0]).phone)
+    return rest[0] if len(contacts) == 1 and rest and (event.is_alone or not differs) else None
 
 
 def handle(value: Any) -> str | None:
@@ -455,7 +463,7 @@ def observe(
     for event in events:
         is_status = event.kind == "status"
         for path, shown, direction, extra in people(event, own):
-            contact = joined_contact(shown, event.contacts)
+            contact = joined_contact(shown, event)
             known = contact_person(contact) if contact else Person()
             malformed.update(shown.malformed + known.malformed)
             profile = (contact or {}).get("profile") or {}
@@ -589,7 +597,7 @@ def read_change(event: Event, nobody: Collection[str]) -> Change | None:
         ids, parents = item.get("user_id") or {}, item.get("parent_user_id") or {}
         old = person(ids.get("previous"), None, parents.get("previous"))
         new = person(ids.get("current"), item.get("wa_id"), parents.get("current"))
-        contact = joined_contact(new, event.contacts) or {}
+        contact = joined_contact(new, event) or {}
         phone = new.phone or contact_person(contact).phone
         new = replace(new, phone=phone)
         named = "user_id_update"

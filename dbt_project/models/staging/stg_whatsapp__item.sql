@@ -276,8 +276,9 @@ people as (
 
 ),
 
--- A contact belongs to an item by its ids, never by its place: the user id, else the phone, else it
--- is the only one and nothing speaks against it. The place is only where to look first.
+-- A contact belongs to an item by its ids, never by its place: the user id, else the phone, else it is the only one
+-- and nothing speaks against it. Another phone does, unless the item is the only one too: then it is another spelling.
+-- The place is only where to look first.
 positioned as (
 
     select
@@ -312,7 +313,7 @@ matched as (
             when nullif(candidate.user_id, '') <> person_user_id then null
             when candidate.wa_id = person_wa_id then candidate
             when contact_count > 1 then null
-            when is_alone or (item_kind <> 'status' and item_type is distinct from 'system') then candidate
+            when is_alone or person_wa_id is null or nullif(candidate.wa_id, '') is null then candidate
         end as contact
     from candidates
 
