@@ -970,7 +970,7 @@ class PhoneLine:
         claims: Sequence[Claim],
         cuts: Sequence[datetime],
         phone_only: Sequence[Observation],
-        owner_signs: Sequence[datetime],
+        owner_signs: Sequence[tuple[datetime, bool]],
         variables: Variables,
     ) -> None:
         self.phone = phone
@@ -1082,13 +1082,13 @@ def r5_owner_signs(
     observations: Iterable[Observation],
     identity_changes: Iterable[tuple[str, datetime]],
     variables: Variables,
-) -> dict[str, list[datetime]]:
-    """When a phone showed a sign of a new owner: a new key, or life after a rest out of reach."""
+) -> dict[str, list[tuple[datetime, bool]]]:
+    """When a phone showed a sign of a new owner: a new key, or life after a rest out of reach (true)."""
     alive: dict[str, set[datetime]] = defaultdict(set)
     dead: dict[str, set[datetime]] = defaultdict(set)
-    signs: dict[str, set[datetime]] = defaultdict(set)
+    signs: dict[str, set[tuple[datetime, bool]]] = defaultdict(set)
     for phone, at in identity_changes:
-        signs[phone].add(at)
+        signs[phone].add((at, False))
     for seen in observations:
         reached = seen.is_status and not seen.is_failed
         if seen.phone and seen.is_undeliverable:
@@ -1101,34 +1101,37 @@ def r5_owner_signs(
         for before, at in zip(contacts, contacts[1:], strict=False):
             rested = at - before >= variables.number_rest
             if rested and any(before < failed < at for failed in failures):
-                signs[phone].add(at)
+                signs[phone].add((at, True))
     return {phone: sorted(times) for phone, times in signs.items()}
 
 
 def breaks(
     live: Sequence[Observation],
     since: datetime | None,
-    owner_signs: Sequence[datetime],
+    owner_signs: Sequence[tuple[datetime, bool]],
     variables: Variables,
 ) -> list[datetime]:
     """Where a new segment begins, by silence or a sign of a new owner between inbound sightings
-    (or first contact, ``since``, and the first): unless the names around it agree."""
-    runs: list[tuple[datetime | None, list[Observation]]] = []
+    (or first contact, ``since``, and the first): unless the names around it agree, or it is a new
+    key only and there is no name on either side."""
+    runs: list[tuple[datetime | None, bool, list[Observation]]] = []
     for seen in live:
-        before = runs[-1][1][-1].evidence_at if runs else None
+        before = runs[-1][2][-1].evidence_at if runs else None
         begin = before or since
-        signs = [at for at in owner_signs if begin and begin < at <= seen.evidence_at]
+        signs = [(at, rest) for at, rest in owner_signs if begin and begin < at <= seen.evidence_at]
         silent = before is not None and seen.evidence_at - before > variables.silence
         if signs or silent or not runs:
-            begins = signs[-1] if signs else seen.evidence_at if silent else None
-            runs.append((begins, [seen]))
+            begins = signs[-1][0] if signs else seen.evidence_at if silent else None
+            runs.append((begins, silent or any(rest for _, rest in signs), [seen]))
         else:
-            runs[-1][1].append(seen)
-    found = [begins for begins, _ in runs[:1] if begins]
-    for (_, former), (begins, later) in zip(runs, runs[1:], strict=False):
+            runs[-1][2].append(seen)
+    found = [begins for begins, _, _ in runs[:1] if begins]
+    for (_, _, former), (begins, absent, later) in zip(runs, runs[1:], strict=False):
         last = [name for seen in former if (name := plain_name(seen.name))]
         first = [name for seen in later if (name := plain_name(seen.name))]
-        if begins and (not last or not first or last[-1] != first[0]):
+        nameless = not last and not first
+        same = bool(last and first and last[-1] == first[0])
+        if begins and not same and (absent or not nameless):
             found.append(begins)
     return found
 
@@ -1215,7 +1218,11 @@ def r5_backfill(
             if cut and not (by_silence and by_name):
                 continue
             contradicted = (rotated and not (by_silence and by_name)) or (
-                not by_name and any(since < sign <= at for sign in line.owner_signs)
+                not by_name
+                and any(
+                    since < sign <= at and (rested or theirs or mine)
+                    for sign, rested in line.owner_signs
+                )
             )
             if frozenset((left, right)) in forbidden:
                 continue

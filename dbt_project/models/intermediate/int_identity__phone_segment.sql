@@ -64,7 +64,8 @@ signed as (
         live_inbound.phone,
         live_inbound.gap_from,
         live_inbound.inbound_number,
-        max(owner_signs.evidence_at) as sign_at
+        max(owner_signs.evidence_at) as sign_at,
+        bool_or(owner_signs.sign = 'reachable_again') as is_rested
     from live_inbound
     inner join owner_signs
         on live_inbound.portfolio_id = owner_signs.portfolio_id
@@ -85,11 +86,13 @@ numbered as (
     select
         live_inbound.*,
         signed.sign_at,
-        count(*) filter (
-            where signed.sign_at is not null
+        coalesce(
+            signed.is_rested
             or live_inbound.evidence_at > live_inbound.previous_inbound_at
-            + interval ({{ var('backfill_max_silence_days') }}) day
-        ) over (
+            + interval ({{ var('backfill_max_silence_days') }}) day,
+            false
+        ) as is_after_absence,
+        count(*) filter (where signed.sign_at is not null or is_after_absence) over (
             partition by portfolio_id, phone, gap_from order by inbound_number
         ) as run_number
     from live_inbound
@@ -105,6 +108,7 @@ runs as (
         gap_from,
         run_number,
         coalesce(max(sign_at), min(evidence_at)) as run_from,
+        bool_or(is_after_absence) as is_after_absence,
         arg_min(name, (evidence_at, received_at, event_id, observation_kind))
             filter (where name is not null) as first_name,
         arg_max(name, (evidence_at, received_at, event_id, observation_kind))
@@ -114,7 +118,8 @@ runs as (
 
 ),
 
--- Silence and signs of a new owner split unless the same name stands on both sides of them.
+-- Silence and signs of a new owner split unless the same name stands on both sides of them; a new key alone does
+-- not split who never has a name.
 boundaries as (
 
     select
@@ -128,7 +133,10 @@ boundaries as (
         if(
             row_number() over in_gap = 1,
             run_number > 0,
-            not coalesce(lag(last_name) over in_gap = first_name, false)
+            not coalesce(
+                lag(last_name) over in_gap = first_name,
+                not is_after_absence and coalesce(lag(last_name) over in_gap, first_name) is null
+            )
         )
 
 ),
