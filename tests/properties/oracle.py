@@ -1113,7 +1113,7 @@ def breaks(
 ) -> list[datetime]:
     """Where a new segment begins, by silence or a sign of a new owner between inbound sightings
     (or first contact, ``since``, and the first): unless the names around it agree, or it is a new
-    key only and there is no name on either side."""
+    key only and a name is missing."""
     runs: list[tuple[datetime | None, bool, list[Observation]]] = []
     for seen in live:
         before = runs[-1][2][-1].evidence_at if runs else None
@@ -1129,9 +1129,8 @@ def breaks(
     for (_, _, former), (begins, absent, later) in zip(runs, runs[1:], strict=False):
         last = [name for seen in former if (name := plain_name(seen.name))]
         first = [name for seen in later if (name := plain_name(seen.name))]
-        nameless = not last and not first
-        same = bool(last and first and last[-1] == first[0])
-        if begins and not same and (absent or not nameless):
+        same = last[-1] == first[0] if last and first else not absent
+        if begins and not same:
             found.append(begins)
     return found
 
@@ -1220,7 +1219,7 @@ def r5_backfill(
             contradicted = (rotated and not (by_silence and by_name)) or (
                 not by_name
                 and any(
-                    since < sign <= at and (rested or theirs or mine)
+                    since < sign <= at and (rested or (theirs and mine))
                     for sign, rested in line.owner_signs
                 )
             )

@@ -298,7 +298,7 @@ with_owner_signs as (
                 and owner_signs.evidence_at <= with_names.paired_at
                 and (
                     owner_signs.sign = 'reachable_again'
-                    or coalesce(with_names.segment_name, with_names.bsuid_name) is not null
+                    or with_names.segment_name <> with_names.bsuid_name
                 )
         ) as has_owner_sign
     from with_names

@@ -118,8 +118,8 @@ runs as (
 
 ),
 
--- Silence and signs of a new owner split unless the same name stands on both sides of them; a new key alone does
--- not split who never has a name.
+-- Silence and signs of a new owner split unless the same name stands on both sides of them; a new key alone splits
+-- only what bears two names.
 boundaries as (
 
     select
@@ -133,10 +133,7 @@ boundaries as (
         if(
             row_number() over in_gap = 1,
             run_number > 0,
-            not coalesce(
-                lag(last_name) over in_gap = first_name,
-                not is_after_absence and coalesce(lag(last_name) over in_gap, first_name) is null
-            )
+            not coalesce(lag(last_name) over in_gap = first_name, not is_after_absence)
         )
 
 ),
