@@ -53,7 +53,7 @@ explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
 	@FORCE=$(FORCE) $(BIN)/python -m orchestration publish
 
-bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000 3000000"]
+bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(EVENTS),--events $(EVENTS))
 
 accuracy: $(VENV)/.installed ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
