@@ -72,7 +72,7 @@ dashboard: $(VENV)/.installed ## The BI pages over the published file, on http:/
 	@$(BIN)/python -m streamlit run dashboard/app.py
 
 metrics: $(VENV)/.installed ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
-	@$(BIN)/python -m orchestration.metrics query $(or $(QUERY),--saved-query transition_by_month)
+	@$(BIN)/python -m orchestration.metrics query $(or $(QUERY),--saved-query transition_by_month --order metric_time__month)
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .

@@ -83,9 +83,10 @@ def test_exposures_name_the_marts_that_people_read(manifest):
     # these two are written when publishing, by nobody's model
     written = {"publication", "identity_change_log"}
     pages = {name for name in exposed if name.endswith("_page")}
-    assert set().union(*(exposed[name] for name in pages)) == (
-        read_by("dashboard/queries.py") | read_by("orchestration/explain.py")
-    ) - written
+    assert (
+        set().union(*(exposed[name] for name in pages))
+        == (read_by("dashboard/queries.py") | read_by("orchestration/explain.py")) - written
+    )
     assert exposed["explain"] == read_by("orchestration/explain.py") - written
     measured = {
         manifest.nodes[model.depends_on.nodes[0]].name

@@ -48,7 +48,8 @@ def marts(published_sample):
 
 
 def test_the_transition_ends_where_the_customers_are(published_sample, marts, tmp_path):
-    rows = answer(published_sample, tmp_path, "--saved-query", "transition_by_month")
+    query = ("--saved-query", "transition_by_month", "--order", "metric_time__month")
+    rows = answer(published_sample, tmp_path, *query)
     assert [row["metric_time__month"][:7] for row in rows][0::13] == ["2025-10", "2026-11"]
     customers, linked, named, at_risk = marts.execute(
         """

@@ -175,7 +175,9 @@ def clusters(warehouse: Path) -> dict[str, float]:
         connected_components(coo_array((ones, (edges["a"], edges["b"])), shape=(size, size)))
 
     api = splink.DuckDBAPI()
-    nodes, edges = (connection.execute(f"from {name}").to_arrow_table() for name in ("nodes", "edges"))
+    nodes, edges = (
+        connection.execute(f"from {name}").to_arrow_table() for name in ("nodes", "edges")
+    )
 
     def by_splink() -> None:
         cluster_pairwise_predictions_at_threshold(
@@ -188,7 +190,9 @@ def clusters(warehouse: Path) -> dict[str, float]:
         )
 
     def by_labels() -> None:
-        connection.execute("create or replace temp table labels as select id, id as label from nodes")
+        connection.execute(
+            "create or replace temp table labels as select id, id as label from nodes"
+        )
         changed = True
         while changed:
             connection.execute(
