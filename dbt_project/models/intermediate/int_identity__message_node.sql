@@ -19,15 +19,20 @@ assignments as (
 
 ),
 
+-- Ranked, not aggregated with arg_min: sorting spills to disk where memory is short.
 by_bsuid as (
 
     select
         portfolio_id,
         message_id,
-        arg_min(bsuid, (evidence_at, received_at, bsuid)) as bsuid,
-        bool_or(is_ignored) as is_ignored
+        bsuid,
+        bool_or(is_ignored) over (partition by portfolio_id, message_id) as is_ignored
     from observations
-    group by all
+    qualify
+        row_number() over (
+            partition by portfolio_id, message_id
+            order by bsuid is null, evidence_at, received_at, bsuid
+        ) = 1
 
 ),
 
@@ -36,12 +41,14 @@ by_phone as (
     select
         portfolio_id,
         message_id,
-        arg_min(
-            {'node_id': node_id, 'reason': unassigned_reason},
-            (node_id is null, evidence_at, received_at, phone)
-        ) as assignment
+        node_id,
+        unassigned_reason
     from assignments
-    group by all
+    qualify
+        row_number() over (
+            partition by portfolio_id, message_id
+            order by node_id is null, evidence_at, received_at, phone
+        ) = 1
 
 ),
 
@@ -50,12 +57,12 @@ final as (
     select
         by_bsuid.portfolio_id,
         by_bsuid.message_id,
-        coalesce({{ bsuid_node('by_bsuid.bsuid') }}, by_phone.assignment.node_id) as node_id,
+        coalesce({{ bsuid_node('by_bsuid.bsuid') }}, by_phone.node_id) as node_id,
         case
             when by_bsuid.bsuid is not null then null
-            when by_phone.assignment.node_id is not null then null
+            when by_phone.node_id is not null then null
             when by_bsuid.is_ignored then 'ignored'
-            else coalesce(by_phone.assignment.reason, 'no_identifier')
+            else coalesce(by_phone.unassigned_reason, 'no_identifier')
         end as unassigned_reason
     from by_bsuid
     left join by_phone using (portfolio_id, message_id)
