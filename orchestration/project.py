@@ -32,9 +32,9 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 def macros_digest() -> str:
-    """Changes with any macro: dbt knows the checksums of models only, and a changed one means a rebuild."""
+    """Changes with any macro or plugin: dbt knows the checksums of models only, and a changed one means a rebuild."""
     digest = hashlib.sha256()
-    for path in sorted((FOLDER / "macros").rglob("*.sql")):
+    for path in sorted([*(FOLDER / "macros").rglob("*.sql"), *(FOLDER / "plugins").glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -42,7 +42,7 @@
     {%- for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') -%}
         {%- do parts.append(node.checksum.checksum) -%}
     {%- endfor -%}
-    {%- for name in ['backfill_max_silence_days', 'number_rest_min_days', 'rotation_copy_window_days'] -%}
+    {%- for name in ['as_of', 'backfill_max_silence_days', 'number_rest_min_days', 'rotation_copy_window_days'] -%}
         {%- do parts.append(var(name)) -%}
     {%- endfor -%}
     {{ return(local_md5(parts | map('string') | sort | join(','))) }}
@@ -108,11 +108,56 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- pre-hook: what this run works out again goes first. -#}
-{% macro forget(condition) -%}
+{#- pre-hook: what this run works out again goes first. Columns that models further on compare with what they become
+    (`differing`) are kept until the next run. -#}
+{% macro forget(condition, keep=none) -%}
     {%- if is_adding() and is_incremental() -%}
+    {%- if keep %}
+    create or replace table {{ former(this.identifier) }} as
+    select distinct {{ keep }} from {{ this }} where {{ condition }};
+    {%- endif %}
     delete from {{ this }} where {{ condition }}
     {%- endif -%}
+{%- endmacro %}
+
+{#- What `forget` kept of a model: what the last run said of all that this run works out again. -#}
+{% macro former(model_name) -%}
+    {{ return(api.Relation.create(database=target.database, schema='former', identifier=model_name)) }}
+{%- endmacro %}
+
+{#- Of whom a model says something else than the last run did, by the columns it keeps. `condition` is that of its
+    `forget`. Empty when this run rebuilds. -#}
+{% macro differing(model_name, subject, condition='true') -%}
+    {%- if is_adding() %}
+    {%- set kept = adapter.get_columns_in_relation(former(model_name)) | map(attribute='name') | join(', ') %}
+    select distinct {{ subject }}
+    from (
+        (
+            select {{ kept }} from {{ ref(model_name) }} where {{ condition }}
+            except
+            select {{ kept }} from {{ former(model_name) }}
+        )
+        union all
+        (
+            select {{ kept }} from {{ former(model_name) }}
+            except
+            select {{ kept }} from {{ ref(model_name) }} where {{ condition }}
+        )
+    )
+    {%- else %}
+    select {{ subject }} from {{ ref(model_name) }} where false
+    {%- endif %}
+{%- endmacro %}
+
+{#- What a model says and what it said, of all that this run works out again. Empty when this run rebuilds. -#}
+{% macro now_and_before(model_name, columns) -%}
+    {%- if is_adding() %}
+    select {{ columns }} from {{ ref(model_name) }}
+    union
+    select {{ columns }} from {{ former(model_name) }}
+    {%- else %}
+    select {{ columns }} from {{ ref(model_name) }} where false
+    {%- endif %}
 {%- endmacro %}
 
 {#- A ref to a model that only says what is new: unit tests, which never add, need not give its rows. -#}
@@ -120,31 +165,74 @@
     {%- if model.config.materialized != 'unit' -%}{{ ref(model_name) }}{%- endif -%}
 {%- endmacro %}
 
-{#- Ids that items landed since bear or refer to; what has no id is always read again. -#}
-{% macro touched_item(item_id) -%}
-    ({{ item_id }} is null or {{ item_id }} in (select item_id from {{ beside('stg_whatsapp__touched_item') }}))
+{#- Ids that a model lists. -#}
+{% macro ids_of(model_name, column='message_id') -%}
+    (select {{ column }} from {{ beside(model_name) }})
 {%- endmacro %}
 
-{#- Observations that are read again: those of touched items, and all of kinds that are few. -#}
-{% macro reread_observation() -%}
-    (
-        observation_kind not in ('message', 'status', 'echo', 'shared_contact')
-        or {{ touched_item('message_id') }}
-    )
+{#- Ids that items landed since bear or refer to. -#}
+{% macro touched_items() -%}
+    {{ return(ids_of('stg_whatsapp__touched_item', 'item_id')) }}
+{%- endmacro %}
+
+{#- Of an import, rows of some ids, and those without an id, which are always read again. Two selects: asked with
+    `or`, DuckDB reads every column of every row. -#}
+{% macro only_ids(model_name, column, ids) -%}
+    {%- if is_adding() and is_incremental() %}
+    where {{ column }} in {{ ids }}
+    union all
+    select * from {{ ref(model_name) }} where {{ column }} is null
+    {%- endif %}
+{%- endmacro %}
+
+{#- pre-hook of the same. -#}
+{% macro forget_ids(column, ids, keep=none) -%}
+    {{ return(forget(column ~ ' is null or ' ~ column ~ ' in ' ~ ids, keep)) }}
+{%- endmacro %}
+
+{#- Kinds of observations that are so few that all of them are read again; they have no id that tells which to. -#}
+{% macro is_few() -%}
+    (observation_kind not in ('message', 'status', 'echo', 'shared_contact') or message_id is null)
 {%- endmacro %}
 
 {#- Identifiers of people whom something landed since may concern. -#}
 {% macro touched(identifier) -%}
     (portfolio_id, {{ identifier }}) in (
-        select (portfolio_id, identifier_value) from {{ beside('int_identity__touched') }}
+        select portfolio_id, identifier_value from {{ beside('int_identity__touched') }}
     )
 {%- endmacro %}
 
-{#- Messages whose node or content this run works out again. -#}
-{% macro touched_message(message_id) -%}
-    ({{ message_id }} is null or {{ message_id }} in (
-        select message_id from {{ beside('int_identity__touched_message') }}
-    ))
+{#- Sightings of phones whose place this run works out again: new ones, and all on phones that others held, or that
+    other stretches lie on, than before. -#}
+{% macro moved(phone, phones) -%}
+    (
+        (portfolio_id, {{ phone }}) in (select portfolio_id, phone from {{ beside(phones) }})
+        or (portfolio_id, event_id) in (select portfolio_id, event_id from {{ beside('int_identity__difference') }})
+    )
+{%- endmacro %}
+
+{#- Customers whose identity or sightings this run worked out again. -#}
+{% macro touched_customer() -%}
+    customer_key in (select customer_key from {{ beside('int_customer__touched') }})
+{%- endmacro %}
+
+{#- Usernames that people touched by this run wear or wore. -#}
+{% macro touched_username() -%}
+    (portfolio_id, username) in (
+        select portfolio_id, username from {{ beside('int_identity__touched_username') }}
+    )
+{%- endmacro %}
+
+{#- Customers of messages that this run wrote again, and those with a thread that waited for an answer. -#}
+{% macro threads_anew(threads) -%}
+    customer_key in (
+        select customer_key from {{ former('fct_message') }}
+        union
+        select customer_key from {{ ref('fct_message') }}
+        where message_id in {{ ids_of('int_identity__rekeyed_message') }}
+        union
+        select customer_key from {{ threads }}
+    )
 {%- endmacro %}
 
 {#- A model of this layer as the last run left it; none when this run rebuilds. -#}
@@ -170,14 +258,19 @@
 -#}
 {% macro identifying_rows(observations, changes, overrides) -%}
     {%- if observations %}
-    select portfolio_id, message_id, bsuid, phone, {{ row_hash('observations') }} as row_hash
+    select portfolio_id, event_id, message_id, bsuid, phone, {{ row_hash('observations') }} as row_hash
     from {{ observations }} as observations
-    where {{ is_adding() }} and {{ reread_observation() }}
+    where {{ is_adding() }} and {{ is_few() }}
+    union all
+    select portfolio_id, event_id, message_id, bsuid, phone, {{ row_hash('observations') }} as row_hash
+    from {{ observations }} as observations
+    where {{ is_adding() }} and not {{ is_few() }} and message_id in {{ touched_items() }}
     union all
     {%- endif %}
     {%- if changes %}
     select
         portfolio_id,
+        null as event_id,
         null as message_id,
         unnest([old_bsuid, body_old_bsuid, new_bsuid]) as bsuid,
         unnest([old_phone, new_phone]) as phone,
@@ -189,6 +282,7 @@
     {%- if overrides %}
     select
         portfolio_id,
+        null as event_id,
         null as message_id,
         unnest([left_value, right_value]) as bsuid,
         null as phone,
@@ -199,6 +293,7 @@
     {%- endif %}
     select
         null::varchar as portfolio_id,
+        null::varchar as event_id,
         null::varchar as message_id,
         null::varchar as bsuid,
         null::varchar as phone,

@@ -50,9 +50,9 @@
 {%- endmacro %}
 
 {#- The items of one kind, each once: whatever stg_whatsapp__repeat lists is left out. -#}
-{% macro first_receipts(condition) -%}
+{% macro first_receipts(condition, items='stg_whatsapp__item') -%}
     select items.*
-    from (select * from {{ ref('stg_whatsapp__item') }} where {{ condition }}) as items
+    from (select * from {{ ref(items) }} where {{ condition }}) as items
     left join {{ ref('stg_whatsapp__repeat') }} as repeats
         on items.load_id = repeats.load_id
         and items.landing_file = repeats.landing_file
@@ -119,7 +119,7 @@
                     'detail',
                     {'contacts': shape['contacts'], list_name: shape[list_name]},
                 ) }} as value
-            from {{ ref('stg_whatsapp__item') }}
+            from {{ ref('stg_whatsapp__rare_item') }}
             where item_kind = 'other' and contains(detail, '"{{ list_name }}":[')
         )
     )

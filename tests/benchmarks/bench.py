@@ -6,20 +6,19 @@ For each size it simulates webhooks, keeps the newest hundredth back, and measur
   (c) parsing and extracting the ids with orjson in Python
 - cold: everything else from landing to marts, and publishing, stage by stage
 - batch: the hundredth that was kept back, added to it
-- clusters: the links of the identity graph, joined by the pipeline's macro, by scipy, by Splink and by
-  label propagation in SQL
+- clusters: the links of the identity graph, with ids as numbers, joined by the pipeline's function, by scipy, by Splink
+  and by label propagation in SQL
 - look-ups of a customer by phone, BSUID and username in the published file
 
 Times are wall seconds, without tests and the start-up of processes; `start-up` shows a run with nothing new, as the
-command line does it, and Python alone beside it. Each size runs in a process of its own, so that its peak memory is its
-own.
+command line does it, and Python alone beside it. Each stage runs in a process of its own, so that its peak memory is
+its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import random
 import resource
@@ -30,11 +29,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import altair
 import duckdb
-import jinja2
 import orjson
 import pandas
 import splink
@@ -42,6 +42,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
+from dbt_project.plugins.connected_components import Plugin as Components
 from orchestration.publish import publish, published_path
 from orchestration.settings import Settings
 from tests.build import ROOT, Build
@@ -58,6 +59,17 @@ def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def apart(work: Callable[..., dict[str, float]], *arguments: object) -> dict[str, float]:
+    """The figures of some work, done in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def peak() -> float:
+    """The most memory this process ever had, GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def simulate(events: int, folder: Path) -> None:
@@ -131,12 +143,13 @@ def extract(line: bytes) -> list[tuple]:
 def run(
     build: Build, settings: Settings, accounts: list[dict[str, str]], name: str
 ) -> dict[str, float]:
-    """Seconds of one run's landing, models (and each layer's) and publishing."""
+    """Seconds of one run's landing, models (and each layer's) and publishing, and its peak memory."""
     figures = {f"{name}: landing": timed(build.land)}
     layers = build.dbt({"business_accounts": accounts}, {})
     figures |= {f"{name}: {layer}": seconds for layer, seconds in layers.items()}
     figures[f"{name}: publish"] = timed(lambda: publish(settings))
     figures[f"{name}: landing to marts"] = figures[f"{name}: landing"] + layers["models"]
+    figures[f"{name}: peak GB"] = peak()
     return figures
 
 
@@ -154,25 +167,26 @@ def clusters(warehouse: Path) -> dict[str, float]:
             select node, row_number() over () - 1 as id
             from (select a as node from links union select b from links)
         )
-        select 0 as scope, x.id as a, y.id as b
+        select x.id as a, y.id as b
         from links join ids as x on a = x.node join ids as y on b = y.node
         """
     )
     connection.execute("create temp table nodes as select distinct unnest([a, b]) as id from edges")
     count = connection.execute("select count(*) from edges").fetchone()[0]
-    macros = (ROOT / "dbt_project" / "macros" / "connected_components.sql").read_text()
-    # only the second macro is plain Jinja; the first dispatches to it
-    template = jinja2.Template(macros[macros.index("{% macro duckdb__") :])
-    macro = template.module.duckdb__connected_components("edges", ["scope"], "a", "b")
+    Components.configure_connection(None, connection)
 
-    def by_macro() -> None:
-        connection.execute(f"create or replace temp table components as {macro}")
+    def by_pipeline() -> None:
+        connection.execute(
+            "create or replace temp table components as "
+            "select unnest(components_of(list(a), list(b))) from edges"
+        )
 
     def by_scipy() -> None:
         edges = connection.execute("select a, b from edges").fetchnumpy()
         size = max(edges["a"].max(), edges["b"].max()) + 1
         ones = (edges["a"] >= 0).astype("int8")
-        connected_components(coo_array((ones, (edges["a"], edges["b"])), shape=(size, size)))
+        graph = coo_array((ones, (edges["a"], edges["b"])), shape=(size, size))
+        connected_components(graph, directed=False)
 
     api = splink.DuckDBAPI()
     nodes, edges = (
@@ -213,7 +227,7 @@ def clusters(warehouse: Path) -> dict[str, float]:
 
     return {
         "clusters: links": float(count),
-        "clusters: macro": timed(by_macro),
+        "clusters: pipeline": timed(by_pipeline),
         "clusters: scipy": timed(by_scipy),
         "clusters: Splink": timed(by_splink),
         "clusters: label propagation": timed(by_labels),
@@ -223,7 +237,10 @@ def clusters(warehouse: Path) -> dict[str, float]:
 def lookups(settings: Settings) -> dict[str, float]:
     """Milliseconds to find a customer by an identifier: median and 99th percentile of 300 each."""
     figures = {}
-    with duckdb.connect(str(published_path(settings)), read_only=True) as connection:
+    # one thread: to wake a second one takes longer than the query
+    with duckdb.connect(
+        str(published_path(settings)), read_only=True, config={"threads": 1}
+    ) as connection:
         for kind in ("phone", "bsuid", "username"):
             values = connection.execute(
                 "select identifier_value from marts.dim_customer_identifier where identifier_type = ? "
@@ -276,7 +293,7 @@ def measure(events: int) -> dict[str, float]:
         landing, later = simulated / "landing", scratch / "later"
         keep_back(landing, later)
         figures = {"gigabytes": sum(f.stat().st_size for f in landing.rglob("*.jsonl")) / 1e9}
-        figures |= references(landing, scratch)
+        figures |= apart(references, landing, scratch)
         build = Build(scratch / "build")
         shutil.rmtree(build.landing)
         build.landing.symlink_to(landing)
@@ -286,14 +303,13 @@ def measure(events: int) -> dict[str, float]:
             publish_dir=scratch / "published",
             force=True,
         )
-        figures |= run(build, settings, accounts, "cold")
+        figures |= apart(run, build, settings, accounts, "cold")
         figures["cold: times (b)"] = figures["cold: landing to marts"] / figures["(b) write once"]
         shutil.copytree(later, landing, dirs_exist_ok=True)
-        figures |= run(build, settings, accounts, "batch")
+        figures |= apart(run, build, settings, accounts, "batch")
         figures["batch: share of cold"] = (
             figures["batch: landing to marts"] / figures["cold: landing to marts"]
         )
-        figures["peak GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         figures |= clusters(build.warehouse)
         figures |= lookups(settings)
         figures |= start_up(scratch)
@@ -325,17 +341,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "benchmark.csv")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(arguments.one)))
-        return
     columns = {}
     for events in arguments.events:
         print(f"{events:,} updates ...", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "tests.benchmarks.bench", "--one", str(events)]
-        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        columns[events] = json.loads(done.stdout.splitlines()[-1])
+        columns[events] = measure(events)
     lines = [["figure", *(str(events) for events in columns)]]
     lines += [
         [name, *(f"{figures[name]:.2f}" for figures in columns.values())]

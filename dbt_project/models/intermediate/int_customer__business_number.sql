@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_customer()) }}") }}
+
 -- When each business number last dealt with a customer, over all of their nodes.
 with
 
@@ -10,6 +12,7 @@ node_numbers as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- only(touched_customer()) }}
 
 ),
 

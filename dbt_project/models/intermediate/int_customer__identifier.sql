@@ -1,9 +1,12 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_customer()) }}") }}
+
 -- What each customer held, and when: BSUIDs, their parents, phones and usernames.
 with
 
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- only(touched_customer()) }}
 
 ),
 

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_customer()) }}") }}
+
 -- Stretches in which whatever a customer wrote showed their phone, or did not.
 with
 
@@ -21,6 +23,7 @@ assignments as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- only(touched_customer()) }}
 
 ),
 

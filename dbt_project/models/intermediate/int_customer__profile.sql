@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched_customer()) }}") }}
+
 -- What a customer last showed of themselves, over all of their nodes.
 with
 
@@ -23,12 +25,14 @@ node_profiles as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- only(touched_customer()) }}
 
 ),
 
 identifiers as (
 
     select * from {{ ref('int_customer__identifier') }}
+    {{- only(touched_customer()) }}
 
 ),
 

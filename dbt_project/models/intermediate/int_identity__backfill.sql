@@ -1,15 +1,19 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+
 -- R5, R8: may the BSUID that took a phone adopt the phone-only history right before it?
 with
 
 claims as (
 
     select * from {{ ref('int_identity__claim') }}
+    {{- only(touched('phone')) }}
 
 ),
 
 segments as (
 
     select * from {{ ref('int_identity__phone_segment') }}
+    {{- only(touched('phone')) }}
 
 ),
 
@@ -34,18 +38,22 @@ successions as (
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
+    where bsuid is not null
+    {{- only(touched('bsuid'), 'and') }}
 
 ),
 
 pairings as (
 
     select * from {{ ref('int_identity__pairing') }}
+    {{- only(touched('phone')) }}
 
 ),
 
 owner_signs as (
 
     select * from {{ ref('int_identity__owner_sign') }}
+    {{- only(touched('phone')) }}
 
 ),
 
@@ -123,8 +131,7 @@ named as (
         {{ normalised_name('profile_name') }} as name
     from observations
     where
-        bsuid is not null
-        and direction = 'inbound'
+        direction = 'inbound'
         and {{ normalised_name('profile_name') }} is not null
 
 ),
@@ -232,11 +239,17 @@ arrivals as (
 
 ),
 
-came_by_rotation as (
+arrived_from_elsewhere as (
 
-    select distinct
+    select
         ended_segments.portfolio_id,
-        ended_segments.segment_node_id
+        ended_segments.phone,
+        ended_segments.segment_node_id,
+        ended_segments.paired_at,
+        arrivals.change_id,
+        {{ bsuid_node('arrivals.old_bsuid') }} as old_node_id,
+        {{ bsuid_node('arrivals.body_old_bsuid') }} as body_old_node_id,
+        nullif(arrivals.old_phone_node_id, ended_segments.bsuid_node_id) as old_phone_node_id
     from ended_segments
     inner join arrivals
         on ended_segments.portfolio_id = arrivals.portfolio_id
@@ -246,16 +259,37 @@ came_by_rotation as (
         and not coalesce(
             starts_with(arrivals.old_phone_node_id, 'phone:' || ended_segments.phone || '@'), false
         )
-    left join pairings
-        on ended_segments.portfolio_id = pairings.portfolio_id
-        and ended_segments.phone = pairings.phone
-        and ended_segments.paired_at >= pairings.evidence_at
+
+),
+
+-- Their old side had been seen on this very phone.
+seen_here_before as (
+
+    select distinct
+        arrived_from_elsewhere.portfolio_id,
+        arrived_from_elsewhere.segment_node_id,
+        arrived_from_elsewhere.change_id
+    from arrived_from_elsewhere
+    inner join pairings
+        on arrived_from_elsewhere.portfolio_id = pairings.portfolio_id
+        and arrived_from_elsewhere.phone = pairings.phone
+        and arrived_from_elsewhere.paired_at >= pairings.evidence_at
         and {{ bsuid_node('pairings.bsuid') }} in (
-            {{ bsuid_node('arrivals.old_bsuid') }},
-            {{ bsuid_node('arrivals.body_old_bsuid') }},
-            nullif(arrivals.old_phone_node_id, ended_segments.bsuid_node_id)
+            arrived_from_elsewhere.old_node_id,
+            arrived_from_elsewhere.body_old_node_id,
+            arrived_from_elsewhere.old_phone_node_id
         )
-    where pairings.bsuid is null
+
+),
+
+came_by_rotation as (
+
+    select distinct
+        arrived_from_elsewhere.portfolio_id,
+        arrived_from_elsewhere.segment_node_id
+    from arrived_from_elsewhere
+    left join seen_here_before using (portfolio_id, segment_node_id, change_id)
+    where seen_here_before.change_id is null
 
 ),
 

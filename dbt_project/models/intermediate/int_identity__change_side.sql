@@ -99,7 +99,8 @@ carried as (
             coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id) as node_id,
             new_phone,
             new_phone_cut_at,
-            new_bsuid is null and new_phone_node_id is null as is_waiting
+            new_bsuid is null and new_phone_node_id is null as is_waiting,
+            false as is_carried
         from sides
         where old_bsuid is not null or old_phone_node_id is not null
         union all
@@ -109,7 +110,8 @@ carried as (
             waiting.node_id,
             sides.new_phone,
             sides.new_phone_cut_at,
-            sides.new_bsuid is null and sides.new_phone_node_id is null as is_waiting
+            sides.new_bsuid is null and sides.new_phone_node_id is null as is_waiting,
+            true as is_carried
         from waiting
         inner join sides
             on waiting.portfolio_id = sides.portfolio_id
@@ -127,6 +129,7 @@ carried as (
         change_id,
         min(node_id) as node_id
     from waiting
+    where is_carried
     group by portfolio_id, change_id
     having count(distinct node_id) = 1
 
@@ -139,10 +142,7 @@ final as (
         coalesce(sides.old_phone_node_id, carried.node_id) as old_phone_node_id,
         sides.old_phone_node_id is null and carried.node_id is not null as is_carried
     from sides
-    left join carried
-        on sides.portfolio_id = carried.portfolio_id
-        and sides.change_id = carried.change_id
-        and sides.old_bsuid is null
+    left join carried using (portfolio_id, change_id)
 
 )
 

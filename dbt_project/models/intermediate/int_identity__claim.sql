@@ -16,9 +16,17 @@ changes as (
 
 ),
 
+-- Of a pair's statuses only one that is the first of all sightings of that pair can open a claim; the others confirm one.
 openers as (
 
-    select * from pairings where is_opener
+    select *
+    from pairings
+    qualify
+        not is_status
+        or row_number() over (
+            partition by portfolio_id, phone, bsuid
+            order by {{ observation_order() }}
+        ) = 1
 
 ),
 

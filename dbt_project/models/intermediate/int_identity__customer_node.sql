@@ -1,9 +1,12 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('identifier_value'), keep='portfolio_id, node_id, customer_key') }}") }}
+
 -- R1, R10: the customer of every node, under the key of the customer's earliest observation.
 with
 
 nodes as (
 
     select * from {{ ref('int_identity__node') }}
+    {{- only(touched('identifier_value')) }}
 
 ),
 

@@ -42,11 +42,11 @@ went as (
 
 final as (
 
-    select portfolio_id, message_id, bsuid, phone from came
+    select portfolio_id, event_id, message_id, bsuid, phone from came
     union all
-    select portfolio_id, message_id, bsuid, phone from went
+    select portfolio_id, event_id, message_id, bsuid, phone from went
     union all
-    select portfolio_id, null as message_id, bsuid, null as phone from decided
+    select portfolio_id, null as event_id, null as message_id, bsuid, null as phone from decided
 
 )
 

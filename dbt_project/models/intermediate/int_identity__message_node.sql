@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(touched_message('message_id')) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget('message_id in ' ~ ids_of('int_identity__touched_message')) }}") }}
 
 -- Whose a message is: the BSUID it shows, else whoever was on its phone at that time.
 with
@@ -7,7 +7,7 @@ observations as (
 
     select * from {{ ref('int_identity__observation') }}
     where message_id is not null
-    {{- only(touched_message('message_id'), 'and') }}
+    {{- only('message_id in ' ~ ids_of('int_identity__touched_message'), 'and') }}
 
 ),
 
@@ -15,7 +15,7 @@ assignments as (
 
     select * from {{ ref('int_identity__phone_assignment') }}
     where message_id is not null
-    {{- only(touched_message('message_id'), 'and') }}
+    {{- only('message_id in ' ~ ids_of('int_identity__touched_message'), 'and') }}
 
 ),
 

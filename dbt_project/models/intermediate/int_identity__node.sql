@@ -18,14 +18,6 @@ segments as (
 
 ),
 
-phone_only as (
-
-    select * from {{ ref('int_identity__phone_assignment') }}
-    where node_kind = 'phone'
-    {{- only(touched('phone'), 'and') }}
-
-),
-
 bsuid_nodes as (
 
     select
@@ -46,22 +38,16 @@ bsuid_nodes as (
 segment_nodes as (
 
     select
-        segments.portfolio_id,
-        segments.node_id,
+        portfolio_id,
+        node_id,
         'phone' as node_kind,
-        segments.phone as identifier_value,
-        segments.first_seen_at,
-        segments.last_seen_at,
-        arg_min(phone_only.event_id, (phone_only.received_at, phone_only.event_id))
-            as first_event_id,
-        min(phone_only.received_at) as first_received_at,
-        segments.observation_count
+        phone as identifier_value,
+        first_seen_at,
+        last_seen_at,
+        first_event_id,
+        first_received_at,
+        observation_count
     from segments
-    inner join phone_only
-        on segments.portfolio_id = phone_only.portfolio_id
-        and segments.node_id = phone_only.node_id
-    where phone_only.is_contact
-    group by all
 
 ),
 

@@ -6,22 +6,15 @@ with
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
-    where phone_number_id is not null
-    {{- only('(' ~ touched('bsuid') ~ ' or ' ~ touched('phone') ~ ')', 'and') }}
+    where bsuid is not null and phone_number_id is not null
+    {{- only(touched('bsuid'), 'and') }}
 
 ),
 
 assignments as (
 
-    select distinct
-        portfolio_id,
-        event_id,
-        observation_kind,
-        shown_phone,
-        phone,
-        node_id
-    from {{ ref('int_identity__phone_assignment') }}
-    where node_id is not null
+    select * from {{ ref('int_identity__phone_assignment') }}
+    where node_id is not null and phone_number_id is not null
     {{- only(touched('phone'), 'and') }}
 
 ),
@@ -44,8 +37,6 @@ by_bsuid as (
         arg_max(phone, (evidence_at, phone)) filter (where phone is not null) as last_phone,
         count(*) as observation_count
     from observations
-    where bsuid is not null
-    {{- only(touched('bsuid'), 'and') }}
     group by all
 
 ),
@@ -53,21 +44,15 @@ by_bsuid as (
 by_phone as (
 
     select
-        observations.portfolio_id,
-        assignments.node_id,
-        observations.phone_number_id,
-        min(observations.seen_at) as first_seen_at,
-        max(observations.seen_at) as last_seen_at,
-        max(observations.evidence_at) as phone_last_seen_at,
-        arg_max(assignments.phone, (observations.evidence_at, assignments.phone)) as last_phone,
+        portfolio_id,
+        node_id,
+        phone_number_id,
+        min(seen_at) as first_seen_at,
+        max(seen_at) as last_seen_at,
+        max(evidence_at) as phone_last_seen_at,
+        arg_max(phone, (evidence_at, phone)) as last_phone,
         count(*) as observation_count
-    from observations
-    inner join assignments
-        on observations.portfolio_id = assignments.portfolio_id
-        and observations.event_id = assignments.event_id
-        and observations.observation_kind = assignments.observation_kind
-        and observations.phone = assignments.shown_phone
-    where observations.bsuid is null
+    from assignments
     group by all
 
 ),

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(reread_observation()) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget(is_few() ~ ' or message_id in ' ~ touched_items()) }}") }}
 
 -- depends_on: {{ beside('int_identity__outdated') }}
 -- Every place a payload shows a person's identifiers, classified by shape, in one form.
@@ -7,14 +7,14 @@ with
 messages as (
 
     select * from {{ ref('stg_whatsapp__message') }}
-    {{- only(touched_item('message_id')) }}
+    {{- only_ids('stg_whatsapp__message', 'message_id', touched_items()) }}
 
 ),
 
 statuses as (
 
     select * from {{ ref('stg_whatsapp__status') }}
-    {{- only(touched_item('message_id')) }}
+    {{- only_ids('stg_whatsapp__status', 'message_id', touched_items()) }}
 
 ),
 
@@ -40,7 +40,7 @@ system_messages as (
 shared_contacts as (
 
     select * from {{ ref('stg_whatsapp__shared_contact') }}
-    {{- only(touched_item('message_id')) }}
+    {{- only_ids('stg_whatsapp__shared_contact', 'message_id', touched_items()) }}
 
 ),
 
@@ -53,7 +53,7 @@ preferences as (
 echoes as (
 
     select * from {{ ref('stg_whatsapp__message_echo') }}
-    {{- only(touched_item('message_id')) }}
+    {{- only_ids('stg_whatsapp__message_echo', 'message_id', touched_items()) }}
 
 ),
 

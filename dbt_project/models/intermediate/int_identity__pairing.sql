@@ -1,12 +1,11 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+{{ config(materialized='view') }}
 
--- R3: a BSUID and a phone shown together; openers can open a claim, the rest only confirm one.
+-- R3: a BSUID and a phone shown together.
 with
 
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
-    {{- only(touched('phone')) }}
 
 ),
 
@@ -19,7 +18,7 @@ attested as (
 
 ),
 
-pairings as (
+final as (
 
     select
         observations.portfolio_id,
@@ -43,19 +42,6 @@ pairings as (
         observations.bsuid is not null
         and observations.phone is not null
         and not coalesce(attested.is_void, false)
-
-),
-
-final as (
-
-    select
-        *,
-        not is_status
-        or row_number() over (
-            partition by portfolio_id, phone, bsuid
-            order by {{ observation_order() }}
-        ) = 1 as is_opener
-    from pairings
 
 )
 

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone'), keep='portfolio_id, phone, known_phone') }}") }}
+
 -- Tier 4: a phone seen only in what the business sent, that is another spelling of one known number.
 -- Never one BSUID's claim to another's: only a phone that nobody holds or wrote from has an alias.
 with
@@ -5,6 +7,7 @@ with
 observations as (
 
     select * from {{ ref('int_identity__observation') }} where phone is not null
+    {{- only(touched('phone'), 'and') }}
 
 ),
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget(moved('shown_phone', 'int_identity__reassigned_phone')) }}") }}
 
 -- Whose is a sighting of a phone alone: its holder's, its segment's, or nobody's we can name.
 with
@@ -6,7 +6,7 @@ with
 phone_only as (
 
     select * from {{ ref('int_identity__phone_only') }}
-    {{- only(touched('phone')) }}
+    {{- only(moved('shown_phone', 'int_identity__reassigned_phone')) }}
 
 ),
 
@@ -16,24 +16,9 @@ segments as (
 
 ),
 
-changes as (
-
-    select * from {{ ref('int_identity__change_side') }}
-
-),
-
--- Who told to have come to a phone: what fails there before anybody is seen on it was meant for them.
 arrivals as (
 
-    select
-        portfolio_id,
-        new_phone as phone,
-        changed_at as gap_from,
-        min(coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id)) as node_id
-    from changes
-    where new_phone is not null
-    group by all
-    having count(distinct coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id)) = 1
+    select * from {{ ref('int_identity__phone_arrival') }}
 
 ),
 
@@ -66,6 +51,7 @@ final as (
         placed.shown_phone,
         placed.event_id,
         placed.message_id,
+        placed.phone_number_id,
         placed.observation_kind,
         placed.received_at,
         placed.evidence_at,

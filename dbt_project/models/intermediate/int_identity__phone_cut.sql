@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', pre_hook="{{ forget('true', keep='portfolio_id, phone, cut_at') }}") }}
+
 -- R2: a number change cuts both phones; whoever is on them afterwards is somebody new there.
 with
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(touched('shown_phone')) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget(moved('shown_phone', 'int_identity__moved_phone')) }}") }}
 
 -- Section 6: sightings of a phone without a BSUID, placed between the claims and cuts on it.
 with
@@ -6,13 +6,13 @@ with
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
-    {{- only(touched('phone')) }}
+    {{- only(moved('phone', 'int_identity__moved_phone')) }}
 
 ),
 
-claims as (
+holders as (
 
-    select * from {{ ref('int_identity__claim') }}
+    select * from {{ ref('int_identity__phone_holder') }}
 
 ),
 
@@ -36,6 +36,7 @@ phone_only as (
         observations.phone as shown_phone,
         observations.event_id,
         observations.message_id,
+        observations.phone_number_id,
         observations.observation_kind,
         observations.received_at,
         observations.occurred_at,
@@ -53,29 +54,6 @@ phone_only as (
         on observations.portfolio_id = aliases.portfolio_id
         and observations.phone = aliases.phone
     where observations.bsuid is null and observations.phone is not null
-
-),
-
--- Of claims that begin together only the last can last.
-last_claims as (
-
-    select *
-    from claims
-    qualify row_number() over (
-        partition by portfolio_id, phone, valid_from order by claim_number desc
-    ) = 1
-
-),
-
-holders as (
-
-    select
-        *,
-        coalesce(
-            lead(valid_from) over (partition by portfolio_id, phone order by valid_from),
-            {{ end_of_time() }}
-        ) as followed_at
-    from last_claims
 
 ),
 
@@ -99,13 +77,7 @@ placed as (
         holders.valid_from as last_held_from,
         cut_stretches.cut_at as last_cut_at,
         coalesce(phone_only.evidence_at < holders.valid_to, false) as is_held,
-        -- between the last sighting of one holder and the first of the next, nobody knows
-        coalesce(
-            phone_only.evidence_at > holders.last_paired_at
-            and holders.next_bsuid <> holders.bsuid
-            and holders.close_reason in ('other_bsuid', 'other_phone'),
-            false
-        ) as is_holder_uncertain
+        coalesce(phone_only.evidence_at > holders.uncertain_after, false) as is_holder_uncertain
     from phone_only
     left join holders
         on phone_only.portfolio_id = holders.portfolio_id

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone')) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget(touched('phone'), keep='portfolio_id, phone, node_id, gap_from, segment_from, next_segment_from') }}") }}
 
 -- Nodes (b): stretches of phone-only history that no BSUID holds.
 with
@@ -187,6 +187,8 @@ segments as (
             as last_named_at,
         arg_min(event_id, (evidence_at, received_at, event_id, observation_kind))
             filter (where is_contact) as evidence_event_id,
+        arg_min(event_id, (received_at, event_id)) filter (where is_contact) as first_event_id,
+        min(received_at) filter (where is_contact) as first_received_at,
         count(*) filter (where is_contact) as observation_count
     from segmented
     group by all

@@ -112,17 +112,26 @@ told_twice as (
 
 ),
 
+sides as (
+
+    select
+        portfolio_id,
+        unnest([named_node_id, loose_node_id]) as left_node_id,
+        right_node_id,
+        named_node_id as side,
+        strength
+    from told_twice
+
+),
+
 sided_edges as (
 
     select
         edges.*,
-        coalesce(told_twice.named_node_id, edges.left_node_id) as side,
-        coalesce(told_twice.strength, edges.strength) as side_strength
+        coalesce(sides.side, edges.left_node_id) as side,
+        coalesce(sides.strength, edges.strength) as side_strength
     from edges
-    left join told_twice
-        on edges.portfolio_id = told_twice.portfolio_id
-        and edges.right_node_id = told_twice.right_node_id
-        and edges.left_node_id in (told_twice.named_node_id, told_twice.loose_node_id)
+    left join sides using (portfolio_id, left_node_id, right_node_id)
 
 ),
 

@@ -1,4 +1,4 @@
--- Messages of everybody touched, and whatever was landed of any message. Empty when the run rebuilds.
+-- Messages that were landed, seen or assigned otherwise than before this run. Empty when the run rebuilds.
 with
 
 items as (
@@ -13,17 +13,16 @@ differences as (
 
 ),
 
-observations as (
-
-    select * from {{ ref('int_identity__observation') }}
-    where message_id is not null and {{ is_adding() }} and {{ touched('bsuid') }}
-
-),
-
 assignments as (
 
     select * from {{ ref('int_identity__phone_assignment') }}
-    where message_id is not null and {{ is_adding() }} and {{ touched('phone') }}
+    where message_id is not null and {{ is_adding() }}
+
+),
+
+reassigned_phones as (
+
+    select * from {{ ref('int_identity__reassigned_phone') }}
 
 ),
 
@@ -33,9 +32,11 @@ final as (
     union
     select message_id from differences
     union
-    select message_id from observations
-    union
-    select message_id from assignments
+    select assignments.message_id
+    from assignments
+    inner join reassigned_phones
+        on assignments.portfolio_id = reassigned_phones.portfolio_id
+        and assignments.shown_phone = reassigned_phones.phone
 
 )
 

@@ -1,9 +1,22 @@
+{{ config(
+    materialized='incremental',
+    pre_hook="{{ forget(touched_username(), keep='portfolio_id, bsuid, username, valid_from, valid_to, last_seen_at, observation_count') }}",
+) }}
+
 -- R4: the intervals in which a BSUID wore a username. It names a customer and never joins two.
 with
 
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
+    where bsuid is not null
+    {%- if is_adding() and is_incremental() %}
+    -- whoever wore one of these usernames, with all that they wore
+    and (portfolio_id, bsuid) in (
+        select portfolio_id, bsuid from {{ ref('int_identity__observation') }}
+        where {{ touched_username() }}
+    )
+    {%- endif %}
 
 ),
 
@@ -19,9 +32,7 @@ sightings as (
         observation_kind,
         tier
     from observations
-    where
-        bsuid is not null
-        and (username is not null or (observation_kind = 'message' and has_contact))
+    where username is not null or (observation_kind = 'message' and has_contact)
 
 ),
 
@@ -90,6 +101,7 @@ final as (
         arg_min(event_id, (evidence_at, received_at, event_id, observation_kind)) as evidence_event_id,
         count(*) as observation_count
     from closed
+    {{- only(touched_username()) }}
     group by portfolio_id, bsuid, username, closes_at
 
 )

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(touched_item('message_id')) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget_ids('message_id', touched_items()) }}") }}
 
 -- A message (wamid) once, from whatever shows it: inbound, echo, history or only its statuses.
 with
@@ -6,28 +6,44 @@ with
 messages as (
 
     select * from {{ ref('stg_whatsapp__message') }}
-    {{- only(touched_item('message_id') ~ ' or ' ~ touched_item('original_message_id')) }}
+    {{- only_ids('stg_whatsapp__message', 'message_id', touched_items()) }}
 
 ),
 
 echoes as (
 
     select * from {{ ref('stg_whatsapp__message_echo') }}
-    {{- only(touched_item('message_id') ~ ' or ' ~ touched_item('original_message_id')) }}
+    {{- only_ids('stg_whatsapp__message_echo', 'message_id', touched_items()) }}
 
 ),
 
 history_messages as (
 
     select * from {{ ref('stg_whatsapp__history_message') }}
-    {{- only(touched_item('message_id')) }}
+    {{- only_ids('stg_whatsapp__history_message', 'message_id', touched_items()) }}
 
 ),
 
 statuses as (
 
     select * from {{ ref('stg_whatsapp__status') }}
-    {{- only(touched_item('message_id')) }}
+    {{- only_ids('stg_whatsapp__status', 'message_id', touched_items()) }}
+
+),
+
+edits as (
+
+    select * from {{ ref('stg_whatsapp__message') }}
+    where original_message_id is not null
+    {{- only('original_message_id in ' ~ touched_items(), 'and') }}
+
+),
+
+echo_edits as (
+
+    select * from {{ ref('stg_whatsapp__message_echo') }}
+    where original_message_id is not null
+    {{- only('original_message_id in ' ~ touched_items(), 'and') }}
 
 ),
 
@@ -108,11 +124,11 @@ changed_later as (
         min(occurred_at) filter (where message_type = 'edit') as edited_at,
         min(occurred_at) filter (where message_type = 'revoke') as revoked_at
     from (
-        select waba_id, original_message_id, message_type, occurred_at from messages
+        select waba_id, original_message_id, message_type, occurred_at from edits
         union all
-        select waba_id, original_message_id, message_type, occurred_at from echoes
+        select waba_id, original_message_id, message_type, occurred_at from echo_edits
     )
-    where message_type in ('edit', 'revoke') and original_message_id is not null
+    where message_type in ('edit', 'revoke')
     group by all
 
 ),
@@ -154,7 +170,7 @@ final as (
     left join changed_later
         on joined.waba_id = changed_later.waba_id
         and joined.message_id = changed_later.message_id
-    {{- only(touched_item('joined.message_id')) }}
+    {{- only('(joined.message_id is null or joined.message_id in ' ~ touched_items() ~ ')') }}
 
 )
 

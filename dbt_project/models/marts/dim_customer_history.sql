@@ -1,9 +1,16 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget(touched_customer()) }}",
+) }}
+
 -- What a customer went by, over event time (SCD2).
 with
 
 identifiers as (
 
     select * from {{ ref('int_customer__identifier') }}
+    {{- only(touched_customer()) }}
 
 ),
 

@@ -1,9 +1,16 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget(touched_customer()) }}",
+) }}
+
 -- Every identifier a customer held, and when.
 with
 
 identifiers as (
 
     select * from {{ ref('int_customer__identifier') }}
+    {{- only(touched_customer()) }}
 
 ),
 

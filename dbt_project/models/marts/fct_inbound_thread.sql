@@ -1,3 +1,9 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget(threads_anew(this ~ ' where is_answered is null'), keep='customer_key') }}",
+) }}
+
 -- What customers wrote and how soon somebody answered, thread by thread.
 with
 
@@ -11,6 +17,7 @@ messages as (
         -- a reaction asks nothing and answers nothing; what failed never reached them
         and message_type is distinct from 'reaction'
         and (failed_at is null or delivered_at is not null)
+        {{- only(threads_anew(former('fct_inbound_thread')), 'and') }}
 
 ),
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     on_schema_change='fail',
-    pre_hook="{{ forget(touched_message('message_id')) }}",
+    pre_hook="{{ forget_ids('message_id', ids_of('int_identity__rekeyed_message'), keep='customer_key') }}",
 ) }}
 
 -- The conversation history, whole across the change of identifiers.
@@ -10,14 +10,14 @@ with
 messages as (
 
     select * from {{ ref('int_whatsapp__message') }}
-    {{- only(touched_message('message_id')) }}
+    {{- only_ids('int_whatsapp__message', 'message_id', ids_of('int_identity__rekeyed_message')) }}
 
 ),
 
 message_nodes as (
 
     select * from {{ ref('int_identity__message_node') }}
-    {{- only(touched_message('message_id')) }}
+    {{- only('message_id in ' ~ ids_of('int_identity__rekeyed_message')) }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 items as (
 
-    select * from {{ ref('stg_whatsapp__item') }}
+    select * from {{ ref('stg_whatsapp__rare_item') }}
 
 ),
 

@@ -1,23 +1,21 @@
--- Event kinds are counted over everything. Keys are looked for in every item of a rare kind and in
--- one of 64 of a frequent one: listing the keys of every body costs more than reading it, and a new
--- key comes with thousands of items, not with one.
+{{ config(materialized='incremental') }}
+
+-- Event kinds are counted over everything. Keys are looked for in every item of a kind that is rare in its load and
+-- in one of 64 of a frequent one: listing the keys of every body costs more than reading it, and a new key comes
+-- with thousands of items, not with one.
 with
 
 items as (
 
     select * from {{ ref('stg_whatsapp__item') }}
-
-),
-
-system_messages as (
-
-    select * from {{ ref('stg_whatsapp__system_message') }}
+    {{- only('load_id > ' ~ last_load_id()) }}
 
 ),
 
 webhooks as (
 
     select * from {{ source('raw', 'webhook') }}
+    {{- only('load_id > ' ~ last_load_id()) }}
 
 ),
 
@@ -31,6 +29,7 @@ known_keys (object_path, key_name) as (
 kinds as (
 
     select
+        load_id,
         source_field,
         item_kind,
         item_type,
@@ -39,13 +38,26 @@ kinds as (
         max(received_at) as last_received_at,
         min(landing_file || ':' || line_number) as example
     from items
-    group by source_field, item_kind, item_type
+    group by load_id, source_field, item_kind, item_type
+
+),
+
+system_messages as (
+
+    select
+        load_id,
+        received_at,
+        landing_file || ':' || line_number as example,
+        {{ json_read('detail', message_shape()) }} as message
+    from items
+    where item_kind = 'message' and item_type = 'system'
 
 ),
 
 unknown_kinds as (
 
     select
+        load_id,
         'field' as kind,
         coalesce(source_field, '') as path,
         item_count,
@@ -60,6 +72,7 @@ unknown_kinds as (
         )
     union all
     select
+        load_id,
         'message type' as kind,
         coalesce(item_type, '') as path,
         item_count,
@@ -76,6 +89,7 @@ unknown_kinds as (
         )
     union all
     select
+        load_id,
         'status' as kind,
         coalesce(item_type, '') as path,
         item_count,
@@ -91,19 +105,20 @@ unknown_kinds as (
         )
     union all
     select
+        load_id,
         'system type' as kind,
-        coalesce(system_type, '') as path,
+        coalesce(message.system.type, '') as path,
         count(*) as item_count,
         min(received_at) as first_received_at,
         max(received_at) as last_received_at,
-        min(landing_file || ':' || line_number) as example
+        min(example) as example
     from system_messages
     where
-        coalesce(system_type, '') not in (
+        coalesce(message.system.type, '') not in (
             'user_changed_number', 'customer_changed_number', 'user_changed_user_id',
             'customer_identity_changed', 'user_identity_changed'
         )
-    group by system_type
+    group by load_id, message.system.type
 
 ),
 
@@ -115,7 +130,8 @@ examined as (
         items.line_number
     from items
     inner join kinds
-        on items.source_field is not distinct from kinds.source_field
+        on items.load_id = kinds.load_id
+        and items.source_field is not distinct from kinds.source_field
         and items.item_kind = kinds.item_kind
         and items.item_type is not distinct from kinds.item_type
     where
@@ -127,6 +143,7 @@ examined as (
 bodies as (
 
     select
+        webhooks.load_id,
         {{ json_outline(readable_json('webhooks.body')) }} as outline,
         webhooks.received_at,
         webhooks.landing_file || ':' || webhooks.line_number as example
@@ -141,20 +158,21 @@ bodies as (
 outlines as (
 
     select
+        load_id,
         outline,
         count(*) as item_count,
         min(received_at) as first_received_at,
         max(received_at) as last_received_at,
         min(example) as example
     from bodies
-    group by outline
+    group by load_id, outline
 
 ),
 
 keys as (
 
     {{ json_key_paths(
-        'outline', 'outlines', ['item_count', 'first_received_at', 'last_received_at', 'example']
+        'outline', 'outlines', ['load_id', 'item_count', 'first_received_at', 'last_received_at', 'example']
     ) }}
 
 ),
@@ -162,6 +180,7 @@ keys as (
 unknown_keys as (
 
     select
+        keys.load_id,
         'key' as kind,
         keys.object_path || '.' || keys.key_name as path,
         keys.item_count,
@@ -194,6 +213,7 @@ unknown as (
 final as (
 
     select
+        load_id,
         kind,
         path,
         cast(sum(item_count) as bigint) as occurrences,
@@ -202,7 +222,7 @@ final as (
         regexp_replace(min(example), ':[0-9]+$', '') as example_landing_file,
         cast(regexp_extract(min(example), '[0-9]+$') as integer) as example_line_number
     from unknown
-    group by kind, path
+    group by load_id, kind, path
 
 )
 
