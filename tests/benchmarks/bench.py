@@ -117,7 +117,9 @@ def references(folder: Path, scratch: Path) -> dict[str, float]:
                     if b"{" in line:
                         extract(line)
 
-    return {"(a) scan": timed(scan), "(b) write once": timed(write), "(c) orjson": timed(parse)}
+    figures = {"(a) scan": timed(scan), "(b) write once": timed(write), "(c) orjson": timed(parse)}
+    (scratch / "raw.duckdb").unlink()
+    return figures
 
 
 def extract(line: bytes) -> list[tuple]:

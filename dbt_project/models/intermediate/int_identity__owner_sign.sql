@@ -7,14 +7,22 @@ with
 observations as (
 
     select * from {{ ref('int_identity__observation') }}
-    where phone is not null
+
+),
+
+key_changes as (
+
+    select * from observations
+    where phone is not null and observation_kind = 'identity_changed'
     {{- only(touched('phone'), 'and') }}
 
 ),
 
 unreachable as (
 
-    select * from observations where is_undeliverable
+    select * from observations
+    where phone is not null and is_undeliverable
+    {{- only(touched('phone'), 'and') }}
 
 ),
 
@@ -31,7 +39,7 @@ contacts as (
     where
         (direction = 'inbound' or (observation_kind = 'status' and not is_failed))
         and observation_kind <> 'history'
-        and (portfolio_id, phone) in (select (portfolio_id, phone) from unreachable)
+        and (portfolio_id, phone) in (select portfolio_id, phone from unreachable)
 
 ),
 
@@ -42,8 +50,7 @@ final as (
         phone,
         evidence_at,
         'key_changed' as sign
-    from observations
-    where observation_kind = 'identity_changed'
+    from key_changes
     union
     select
         contacts.portfolio_id,

@@ -11,9 +11,12 @@ observations as (
 
 ),
 
+-- Only of a number that was met in more than one spelling one can be another's alias.
 phones as (
 
-    select * from {{ ref('int_phone__number') }} where default_country is null
+    select * from {{ ref('int_phone__number') }}
+    where default_country is null
+    qualify count(*) over (partition by match_key) > 1
 
 ),
 
