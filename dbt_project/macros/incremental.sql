@@ -190,11 +190,6 @@
     {{ return(forget(column ~ ' is null or ' ~ column ~ ' in ' ~ ids, keep)) }}
 {%- endmacro %}
 
-{#- Kinds of observations that are so few that all of them are read again; they have no id that tells which to. -#}
-{% macro is_few() -%}
-    (observation_kind not in ('message', 'status', 'echo', 'shared_contact') or message_id is null)
-{%- endmacro %}
-
 {#- Identifiers of people whom something landed since may concern. -#}
 {% macro touched(identifier) -%}
     (portfolio_id, {{ identifier }}) in (
@@ -260,11 +255,11 @@
     {%- if observations %}
     select portfolio_id, event_id, message_id, bsuid, phone, {{ row_hash('observations') }} as row_hash
     from {{ observations }} as observations
-    where {{ is_adding() }} and {{ is_few() }}
+    where {{ is_adding() }} and is_few
     union all
     select portfolio_id, event_id, message_id, bsuid, phone, {{ row_hash('observations') }} as row_hash
     from {{ observations }} as observations
-    where {{ is_adding() }} and not {{ is_few() }} and message_id in {{ touched_items() }}
+    where {{ is_adding() }} and not is_few and message_id in {{ touched_items() }}
     union all
     {%- endif %}
     {%- if changes %}

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', pre_hook="{{ forget(is_few() ~ ' or message_id in ' ~ touched_items()) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget('is_few or message_id in ' ~ touched_items()) }}") }}
 
 -- depends_on: {{ beside('int_identity__outdated') }}
 -- Every place a payload shows a person's identifiers, classified by shape, in one form.
@@ -494,7 +494,10 @@ final as (
         with_changes.observation_kind in ('status', 'call_status') as is_status,
         coalesce(with_changes.is_failed, false) as is_failed,
         coalesce(with_changes.is_undeliverable, false) as is_undeliverable,
-        ignored_bsuid.reason is not null or ignored_phone.reason is not null as is_ignored
+        ignored_bsuid.reason is not null or ignored_phone.reason is not null as is_ignored,
+        -- of a kind without an id that tells which to read again: a run that adds reads all of them
+        with_changes.observation_kind not in ('message', 'status', 'echo', 'shared_contact')
+        or with_changes.message_id is null as is_few
     from with_changes
     left join never_a_person as ignored_bsuid
         on with_changes.portfolio_id = ignored_bsuid.portfolio_id

@@ -2,9 +2,7 @@ with
 
 items as (
 
-    {{ first_receipts(
-        "item_kind = 'status' and (source_field = 'calls' or status_type = 'call')"
-    ) }}
+    {{ first_receipts("item_kind = 'status'", 'stg_whatsapp__rare_item') }}
 
 ),
 

@@ -4,7 +4,7 @@ with
 
 items as (
 
-    {{ first_receipts("item_kind = 'echo'") }}
+    {{ first_receipts("item_kind = 'echo'", 'stg_whatsapp__rare_item') }}
 
 ),
 

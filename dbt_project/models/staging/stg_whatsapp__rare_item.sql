@@ -15,7 +15,10 @@ final as (
 
     select *
     from items
-    where item_kind = 'other' or (item_kind = 'message' and item_type in ('system', 'contacts'))
+    where
+        item_kind in ('echo', 'other')
+        or (item_kind = 'message' and item_type in ('system', 'contacts'))
+        or (item_kind = 'status' and (source_field = 'calls' or status_type = 'call'))
 
 )
 

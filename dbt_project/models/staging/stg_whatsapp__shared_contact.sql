@@ -2,7 +2,7 @@ with
 
 items as (
 
-    {{ first_receipts("item_type = 'contacts'", 'stg_whatsapp__rare_item') }}
+    {{ first_receipts("item_kind = 'message' and item_type = 'contacts'", 'stg_whatsapp__rare_item') }}
 
 ),
 
