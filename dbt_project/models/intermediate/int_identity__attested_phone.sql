@@ -1,7 +1,7 @@
 -- R8: a number the user attested; void while another customer was sighted on it.
 with
 
-observations as (
+observations as not materialized (
 
     select * from {{ ref('int_identity__observation') }}
 

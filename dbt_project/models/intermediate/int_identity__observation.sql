@@ -11,7 +11,7 @@ messages as (
 
 ),
 
-statuses as (
+statuses as not materialized (
 
     select * from {{ ref('stg_whatsapp__status') }}
     {{- only_ids('stg_whatsapp__status', 'message_id', touched_items()) }}

@@ -3,7 +3,7 @@
 -- Nodes (b): stretches of phone-only history that no BSUID holds.
 with
 
-phone_only as (
+phone_only as not materialized (
 
     select * from {{ ref('int_identity__phone_only') }}
     where holding = 'unheld'

@@ -4,14 +4,15 @@
 -- settled here, over all loads, so that the items themselves are only ever appended.
 with
 
-items as (
+-- Not kept between the two who read it: most of its columns are needed only of what is repeated.
+items as not materialized (
 
     select * from {{ ref('stg_whatsapp__item') }}
     {{- only('item_id in ' ~ touched_items()) }}
 
 ),
 
-identified as (
+identified as not materialized (
 
     select
         *,

@@ -5,7 +5,7 @@
 -- with thousands of items, not with one.
 with
 
-items as (
+items as not materialized (
 
     select * from {{ ref('stg_whatsapp__item') }}
     {{- only('load_id > ' ~ last_load_id()) }}
