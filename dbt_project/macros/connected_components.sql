@@ -27,7 +27,7 @@
         select
             {{ scope_columns }},
             node_id,
-            row_number() over () - 1 as node_number
+            cast(row_number() over () - 1 as integer) as node_number
         from distinct_nodes
 
     ),

@@ -11,15 +11,16 @@ from scipy.sparse.csgraph import connected_components
 def components_of(left_nodes: pyarrow.Array, right_nodes: pyarrow.Array) -> pyarrow.Array:
     """Of graphs, each a list of left and one of right ends of its edges: the components of their nodes.
 
-    Nodes are numbers from 0 without a gap; the component of node n is the nth of its graph's list, also a number.
+    Nodes are numbers from 0 without a gap, of 32 bits as scipy counts; the component of node n is the nth of its
+    graph's list, also a number.
     """
     graphs = []
     for left, right in zip(left_nodes, right_nodes, strict=True):
         ends = left.values.to_numpy(), right.values.to_numpy()
         size = max(nodes.max() for nodes in ends) + 1
         graph = coo_array((numpy.ones(len(ends[0]), "int8"), ends), shape=(size, size))
-        graphs.append(connected_components(graph, directed=False)[1].astype("int64"))
-    return pyarrow.array(graphs, pyarrow.list_(pyarrow.int64()))
+        graphs.append(connected_components(graph, directed=False)[1])
+    return pyarrow.array(graphs, pyarrow.list_(pyarrow.int32()))
 
 
 class Plugin(BasePlugin):
@@ -28,5 +29,5 @@ class Plugin(BasePlugin):
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Make it known as `components_of(left_nodes, right_nodes)`; null where there is no edge."""
         conn.create_function(
-            "components_of", components_of, ["bigint[]", "bigint[]"], "bigint[]", type="arrow"
+            "components_of", components_of, ["integer[]", "integer[]"], "integer[]", type="arrow"
         )

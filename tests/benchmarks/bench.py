@@ -171,7 +171,7 @@ def clusters(warehouse: Path) -> dict[str, float]:
             from marts.identity_link
         ),
         ids as (
-            select node, row_number() over () - 1 as id
+            select node, cast(row_number() over () - 1 as integer) as id
             from (select a as node from links union select b from links)
         )
         select x.id as a, y.id as b
@@ -357,7 +357,7 @@ def main() -> None:
         columns[events] = measure(events)
         lines = [["figure", *(str(events) for events in columns)]]
         lines += [
-            [name, *(f"{figures[name]:.2f}" for figures in columns.values())]
+            [name, *(f"{figures[name]:.3f}" for figures in columns.values())]
             for name in columns[events]
         ]
         # after each size: a larger one may not come to its end
