@@ -55,7 +55,12 @@ def work_state(settings: Settings) -> str:
     for file in list_files(settings.landing_dir).files:
         digest.update(repr(file).encode())
     sources = [*settings.seeds_dir.glob("*.csv")]
-    for folder in ("dbt_project/models", "dbt_project/macros", "orchestration"):
+    for folder in (
+        "dbt_project/models",
+        "dbt_project/macros",
+        "dbt_project/plugins",
+        "orchestration",
+    ):
         sources += (REPOSITORY / folder).rglob("*.*")
     for path in sorted(path for path in sources if "__pycache__" not in path.parts):
         digest.update(f"{path}{path.stat().st_mtime_ns}".encode())
@@ -77,7 +82,10 @@ def is_up_to_date(settings: Settings, state: str) -> bool:
         path.exists() and settings.warehouse_path.exists() and published_path(settings).exists()
     ):
         return False
-    return json.loads(path.read_text()).get("state") == state
+    try:
+        return json.loads(path.read_text()).get("state") == state
+    except ValueError:  # a kill in the middle of writing it
+        return False
 
 
 class Progress(logging.Handler):

@@ -70,7 +70,7 @@ class Verdict:
     merged: int = 0
     split: int = 0
     rekeyed: int = 0
-    moved_messages: int = 0
+    moved_messages: int = 0  # to somebody else, or nobody's now
     largest_then: int = 0  # messages of the largest customer
     largest_now: int = 0
     reasons: list[str] = field(default_factory=list)  # why not to publish; empty: publish
@@ -105,12 +105,16 @@ def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdic
             """
             select count(*)
             from published.marts.fct_message as then_message
-            inner join warehouse.marts.fct_message as now_message
+            left join warehouse.marts.fct_message as now_message
                 on then_message.portfolio_id = now_message.portfolio_id
                 and then_message.message_id = now_message.message_id
-            inner join successor
+            left join successor
                 on then_message.customer_key = successor.former_customer_key
-            where now_message.customer_key is distinct from successor.customer_key
+            where then_message.customer_key is not null
+                and (
+                    now_message.customer_key is null
+                    or now_message.customer_key is distinct from successor.customer_key
+                )
             """
         ),
         largest_then=number(largest.format("published.marts.fct_message")),

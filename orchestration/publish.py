@@ -87,6 +87,21 @@ def check_gate(settings: Settings) -> Verdict:
         connection.close()
 
 
+def require_complete(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raises UserError unless the last run built all models and passed all tests: FORCE overrules the gate, not this."""
+    try:
+        rows = connection.execute(
+            "select value from warehouse.main.build_state where name = 'status'"
+        ).fetchall()
+    except duckdb.CatalogException:
+        rows = []
+    if rows != [("complete",)]:
+        raise UserError(
+            "The warehouse is not complete: its last run was stopped, failed a test or built only some models. "
+            "Nothing was published; run `make run` first."
+        )
+
+
 def marts(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The tables to publish: all of the warehouse's schema marts."""
     rows = connection.execute(
@@ -114,6 +129,7 @@ def publish(settings: Settings) -> Publication:
     remove_leftovers(folder)
     connection = attach(settings)
     try:
+        require_complete(connection)
         verdict = compare(connection, settings)
         if verdict.reasons and not settings.force:
             raise GateClosed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.settings import REPOSITORY, Settings, UserError
@@ -103,11 +103,20 @@ def check_row(path: Path, line: int, row: dict[str, str]) -> dict[str, str]:
     return row
 
 
+def moment(text: str) -> datetime | None:
+    """A time of a seed as UTC, which it is unless it names an offset."""
+    if not text:
+        return None
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
 def check_ownership(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
     """A WABA belongs to one portfolio at a time."""
-    owned: dict[str, list[tuple[str, str, int]]] = {}
+    owned: dict[str, list[tuple[datetime, datetime, int]]] = {}
     for line, row in rows:
-        begin, end = row["valid_from"] or "0001", row["valid_to"] or "9999"
+        begin = moment(row["valid_from"]) or datetime.min
+        end = moment(row["valid_to"]) or datetime.max
         for other_begin, other_end, other_line in owned.get(row["waba_id"], ()):
             if begin < other_end and other_begin < end:
                 raise SeedError(

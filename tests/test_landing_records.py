@@ -72,6 +72,7 @@ REJECTED = [
     ("wrong_type", START + ',"entry":{}}'),
     ("wrong_type", START + ',"entry":[{"id":"1"}]}'),
     ("wrong_type", START + ',"entry":[{"id":"1","changes":{}}]}'),
+    ("wrong_type", START + ',"entry":[{"id":" ","changes":[]}]}'),
     ("wrong_type", START + ',"entry":[5]}'),
     ("wrong_type", body(field="5")),
     ("wrong_type", body(value="[]")),

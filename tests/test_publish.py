@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from orchestration.ledger import copy_keys_to_warehouse, open_ledger
 from orchestration.publish import GateClosed, check_gate, publish, published_path
-from orchestration.settings import Settings
+from orchestration.settings import Settings, UserError
 from tests.build import Build
 from tests.properties import wire
 
@@ -89,6 +90,40 @@ def test_the_gate_holds_a_merge_back_and_force_lets_it_through_and_is_remembered
     assert check_gate(shop.settings).split == 1
     shop.publish(force=True)
     assert shop.rows("select count(*) from marts.dim_customer") == [(2,)]
+
+
+def test_messages_that_vanish_close_the_gate(shop):
+    shop.run(ANA, BOB)
+    shop.publish()
+    shop.build.warehouse.unlink()
+    (shop.build.landing / "run-0001.jsonl").unlink()
+    shop.run(ANA)
+    with pytest.raises(GateClosed, match="message"):
+        shop.publish(gate_max_moved_message_share=0.02)
+
+
+@pytest.mark.parametrize("status", ["adding", "rebuilding", "partial", None])
+def test_a_warehouse_that_is_not_complete_is_not_published_not_even_by_force(shop, status):
+    shop.run(ANA)
+    shop.publish()
+    with duckdb.connect(str(shop.build.warehouse)) as warehouse:
+        warehouse.execute("update main.build_state set value = ? where name = 'status'", [status])
+    with pytest.raises(UserError, match="not complete"):
+        shop.publish(force=True)
+    assert len(shop.rows("from marts.dim_customer")) == 1
+
+
+def test_a_message_without_an_id_is_evidence_and_no_fact_and_one_without_a_type_is_both(shop):
+    anonymous, untyped = copy.deepcopy(ANA), copy.deepcopy(BOB)
+    for record, name in ((anonymous, "id"), (untyped, "type")):
+        del record["body"]["entry"][0]["changes"][0]["value"]["messages"][0][name]
+    shop.run(anonymous, untyped)
+    shop.publish()
+    assert shop.rows("select current_bsuid from marts.dim_customer order by all") == [
+        ("BR.1",),
+        ("BR.2",),
+    ]
+    assert shop.rows("select count(*), count(message_id) from marts.fct_message") == [(1, 1)]
 
 
 def test_a_former_key_leads_to_its_customer_after_late_older_evidence_moved_it(shop):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.seeds import REQUIRED, SeedError, check_contacts, read_seed
+from orchestration.seeds import REQUIRED, SeedError, check_contacts, check_ownership, read_seed
+from tests.build import write_seeds
 
 CRM_HEADER = ",".join(REQUIRED["crm_contacts"])
 
@@ -29,3 +30,17 @@ def test_two_contacts_may_be_one_person(tmp_path):
     path = tmp_path / "crm_contacts.csv"
     path.write_text(CRM_HEADER + "\nC-1,P,1,,,Ana,\nC-2,P,1,,,Ana,\n")
     check_contacts(path, read_seed(tmp_path, "crm_contacts"))
+
+
+def test_times_of_ownership_are_compared_as_times_however_they_are_written(tmp_path):
+    owned = {"waba_id": "1", "portfolio_id": "P"}
+    former, later = (
+        owned | {"valid_to": "2026-06-01T00:00"},
+        owned | {"valid_from": "2026-06-01 00:00"},
+    )
+    path = tmp_path / "business_accounts.csv"
+    write_seeds(tmp_path, {"business_accounts": [former, later]})
+    check_ownership(path, read_seed(tmp_path, "business_accounts"))
+    write_seeds(tmp_path, {"business_accounts": [former | {"valid_to": "2026-06-01T12:00"}, later]})
+    with pytest.raises(SeedError, match="at the same time"):
+        check_ownership(path, read_seed(tmp_path, "business_accounts"))

@@ -42,13 +42,15 @@
     {%- for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') -%}
         {%- do parts.append(node.checksum.checksum) -%}
     {%- endfor -%}
-    {%- for name in ['as_of', 'backfill_max_silence_days', 'number_rest_min_days', 'rotation_copy_window_days'] -%}
+    {%- for name in [
+        'as_of', 'backfill_max_silence_days', 'number_rest_min_days', 'rotation_copy_window_days', 'service_window_hours',
+    ] -%}
         {%- do parts.append(var(name)) -%}
     {%- endfor -%}
     {{ return(local_md5(parts | map('string') | sort | join(','))) }}
 {%- endmacro %}
 
-{#- Whether this invocation builds every incremental model; a partial one leaves no memory. -#}
+{#- Whether this invocation builds every incremental model. -#}
 {% macro builds_everything() -%}
     {%- if not execute or flags.WHICH not in ('run', 'build') -%}{{ return(false) }}{%- endif -%}
     {%- for node in graph.nodes.values() | selectattr('config.materialized', 'equalto', 'incremental') -%}
@@ -57,7 +59,8 @@
     {{ return(true) }}
 {%- endmacro %}
 
-{#- on-run-start: from here until the end the last run counts as unfinished. -#}
+{#- on-run-start: from here until the end the last run counts as unfinished; after one that builds only some models,
+    until one rebuilds. -#}
 {% macro begin_build() -%}
     {%- if builds_everything() -%}
         {%- set follows = not flags.FULL_REFRESH
@@ -67,6 +70,8 @@
             'status': 'adding' if follows else 'rebuilding',
             'fingerprint': project_fingerprint(),
         }) }}
+    {%- elif execute and flags.WHICH in ('run', 'build') -%}
+        {{ remember({'status': 'partial'}) }}
     {%- endif -%}
 {%- endmacro %}
 

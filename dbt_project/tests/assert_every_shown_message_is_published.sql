@@ -1,16 +1,17 @@
--- Invariant 2: no message that staging read is missing from the facts, nor is there one too many.
+-- Invariant 2: no message with an id that staging read is missing from the facts, nor is there one too many.
 with
 
 messages as (
 
-    select * from {{ ref('stg_whatsapp__message') }} where message_type not in ('edit', 'revoke')
+    select * from {{ ref('stg_whatsapp__message') }}
+    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
 
 ),
 
 echoes as (
 
     select * from {{ ref('stg_whatsapp__message_echo') }}
-    where message_type not in ('edit', 'revoke')
+    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
 
 ),
 
@@ -22,7 +23,7 @@ history_messages as (
 
 statuses as (
 
-    select * from {{ ref('stg_whatsapp__status') }}
+    select * from {{ ref('stg_whatsapp__status') }} where message_id is not null
 
 ),
 

@@ -6,6 +6,7 @@ is kept unread. msgspec checks the syntax of what it skips, but not its UTF-8: s
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
@@ -47,6 +48,10 @@ class Rejection(Exception):
 # reference cycle, hence gc=False: the garbage collector need not look at millions of them.
 class _Object(msgspec.Struct, gc=False):
     pass
+
+
+# It decides whose portfolio all of an entry is, and must not be blank.
+_WabaId = Annotated[str, msgspec.Meta(pattern=r"\S")] | int
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -96,7 +101,7 @@ class _Change(msgspec.Struct, gc=False):
 
 
 class _Entry(msgspec.Struct, gc=False):
-    id: str | int
+    id: _WabaId
     changes: list[_Change]
     time: str | int | float | None = None
 
@@ -120,7 +125,7 @@ class _LooseChange(msgspec.Struct, gc=False):
 
 
 class _LooseEntry(msgspec.Struct, gc=False):
-    id: str | int
+    id: _WabaId
     changes: list[_LooseChange]
 
 

@@ -53,7 +53,8 @@ accounts as (
 
 ),
 
--- Messages whose sender is the business's own number are the business's.
+-- Messages whose sender is the business's own number are the business's. One without an id is evidence of who wrote,
+-- but no fact: nothing could tell it from another.
 shown as (
 
     select
@@ -63,7 +64,7 @@ shown as (
         if(from_id = regexp_replace(display_phone_number, '[^0-9]', '', 'g'), 'outbound', 'inbound') as direction,
         1 as precedence
     from messages
-    where message_type not in ('edit', 'revoke')
+    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
     union all
     select
         waba_id, message_id, phone_number_id, received_at, occurred_at, evidence_at,
@@ -72,7 +73,7 @@ shown as (
         'outbound' as direction,
         2 as precedence
     from echoes
-    where message_type not in ('edit', 'revoke')
+    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
     union all
     select
         waba_id, message_id, phone_number_id, received_at, occurred_at, evidence_at,
@@ -112,6 +113,7 @@ deliveries as (
         min(occurred_at) filter (where status = 'failed') as failed_at,
         min(error_code) as error_code
     from statuses
+    where message_id is not null
     group by all
 
 ),

@@ -3,7 +3,7 @@ with
 
 statuses as (
 
-    select * from {{ ref('stg_whatsapp__status') }} where is_group
+    select * from {{ ref('stg_whatsapp__status') }} where is_group and message_id is not null
 
 ),
 
@@ -30,9 +30,9 @@ participants as (
     select
         {{ portfolio_id_of('accounts', 'statuses') }} as portfolio_id,
         statuses.message_id,
-        {{ bsuid_of(['statuses.recipient_participant_user_id', 'statuses.contact_user_id', 'statuses.recipient_participant_id']) }}
+        {{ bsuid_of(['statuses.recipient_participant_user_id', 'statuses.recipient_participant_id', 'statuses.contact_user_id']) }}
             as bsuid,
-        {{ phone_of(['statuses.contact_wa_id', 'statuses.recipient_participant_id']) }} as phone,
+        {{ phone_of(['statuses.recipient_participant_id', 'statuses.contact_wa_id']) }} as phone,
         statuses.status,
         statuses.occurred_at,
         statuses.error_code
