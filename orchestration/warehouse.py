@@ -57,7 +57,7 @@ DDL = [
         landing_file varchar not null,
         line_number integer not null,           -- of the line, or of the item in a JSON array
         received_at timestamp not null,         -- UTC
-        -- the text of the webhook body, unchanged; zstd makes a tenth of it, the default a half
+        -- the text of the webhook body, unchanged; zstd makes a tenth of it, the default two thirds
         body varchar not null using compression zstd,
         loaded_at timestamp not null
     )
@@ -136,7 +136,7 @@ def _connect(settings: Settings, read_only: bool) -> duckdb.DuckDBPyConnection:
                 "memory_limit": settings.duckdb_memory_limit,
                 # Rows of raw carry file and line: nobody relies on their order in the file.
                 "preserve_insertion_order": False,
-                # A new file is of the newest form: a quarter as large as one that all versions can read.
+                # A new file is of the newest form: smaller than one that all versions can read.
                 "storage_compatibility_version": "latest",
             },
         )

@@ -68,7 +68,7 @@ def write_seeds(folder: Path, seeds: Mapping[str, Sequence[Mapping[str, object]]
 class Build:
     """A warehouse in `folder` that takes in records run by run.
 
-    `vars` are dbt vars; `seeds` maps a seed to its rows. `run` may be called again with more
+    `variables` are dbt vars; `seeds` maps a seed to its rows. `run` may be called again with more
     records: it loads only these, as a second run of the pipeline would.
     """
 
@@ -84,14 +84,12 @@ class Build:
         records: Iterable[Mapping[str, object]],
         seeds: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
         variables: Mapping[str, object] | None = None,
-        full_refresh: bool = False,
-        select: str | None = None,
     ) -> None:
         self.runs += 1
         path = self.landing / f"run-{self.runs:04}.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
         self.land()
-        self.dbt(seeds or {}, variables or {}, full_refresh, select)
+        self.dbt(seeds or {}, variables or {})
 
     def land(self) -> None:
         """Load what is new in the landing folder."""
@@ -110,8 +108,6 @@ class Build:
         self,
         seeds: Mapping[str, Sequence[Mapping[str, object]]],
         variables: Mapping[str, object],
-        full_refresh: bool = False,
-        select: str | None = None,
     ) -> dict[str, float]:
         """Run every model; returns the seconds until the file is closed (`models`) and those of each layer.
 
@@ -119,15 +115,11 @@ class Build:
         """
         folder, manifest = project()
         write_seeds(folder / "seeds", seeds)
-        command = ["run" if select is None else "build", *folders(folder), "--quiet"]
+        command = ["run", *folders(folder), "--quiet"]
         if variables:
             # a var is part of the compiled SQL: the shared manifest does not know it
             command += ["--vars", json.dumps(variables), "--no-partial-parse"]
             manifest = None
-        if full_refresh:
-            command.append("--full-refresh")
-        if select:
-            command += ["--select", select]
         with mock.patch.dict(os.environ, {"WAREHOUSE_PATH": str(self.warehouse)}):
             runner = dbtRunner(manifest=manifest)
             seeded = runner.invoke(["seed", *folders(folder), "--quiet", "--full-refresh"])

@@ -190,11 +190,6 @@
     {%- endif %}
 {%- endmacro %}
 
-{#- pre-hook of the same. -#}
-{% macro forget_ids(column, ids, keep=none) -%}
-    {{ return(forget(column ~ ' is null or ' ~ column ~ ' in ' ~ ids, keep)) }}
-{%- endmacro %}
-
 {#- Identifiers of people whom something landed since may concern. -#}
 {% macro touched(identifier) -%}
     (portfolio_id, {{ identifier }}) in (

@@ -17,7 +17,7 @@ echoes as (
 
 history_messages as (
 
-    select * from {{ ref('stg_whatsapp__history_message') }}
+    select * from {{ ref('stg_whatsapp__history_message') }} where message_id is not null
 
 ),
 

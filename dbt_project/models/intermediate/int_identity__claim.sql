@@ -143,9 +143,7 @@ confirmed as (
         max(pairings.evidence_at) as last_paired_at,
         min(pairings.seen_at) as first_seen_at,
         max(pairings.seen_at) as last_seen_at,
-        max(pairings.seen_at) filter (where pairings.tier = 1) as last_webhook_seen_at,
-        count(*) as observation_count,
-        bool_or(pairings.observation_kind = 'message') as is_held_by_message
+        count(*) as observation_count
     from pairings
     inner join claims
         on pairings.portfolio_id = claims.portfolio_id
@@ -165,13 +163,10 @@ final as (
         greatest(confirmed.last_paired_at, claims.last_opened_at) as last_paired_at,
         confirmed.first_seen_at,
         least(confirmed.last_seen_at, claims.valid_to) as last_seen_at,
-        confirmed.last_webhook_seen_at,
         confirmed.observation_count,
-        confirmed.is_held_by_message,
         row_number() over on_phone as claim_number,
         lead(claims.bsuid) over on_phone as next_bsuid,
-        lead(claims.valid_from) over on_phone as next_valid_from,
-        lag(claims.bsuid) over on_phone as previous_bsuid
+        lead(claims.valid_from) over on_phone as next_valid_from
     from claims
     inner join confirmed using (portfolio_id, phone, bsuid, valid_from)
     window on_phone as (

@@ -1,33 +1,38 @@
-{{ config(materialized='incremental', pre_hook="{{ forget_ids('message_id', touched_items()) }}") }}
+{{ config(materialized='incremental', pre_hook="{{ forget('message_id in ' ~ touched_items()) }}") }}
 
--- A message (wamid) once, from whatever shows it: inbound, echo, history or only its statuses.
+-- A message (wamid) once, from whatever shows it: inbound, echo, history or only its statuses. What shows none is
+-- evidence of who wrote, but no message: nothing could tell it from another.
 with
 
 messages as (
 
     select * from {{ ref('stg_whatsapp__message') }}
-    {{- only_ids('stg_whatsapp__message', 'message_id', touched_items()) }}
+    where message_id is not null
+    {{- only('message_id in ' ~ touched_items(), 'and') }}
 
 ),
 
 echoes as (
 
     select * from {{ ref('stg_whatsapp__message_echo') }}
-    {{- only_ids('stg_whatsapp__message_echo', 'message_id', touched_items()) }}
+    where message_id is not null
+    {{- only('message_id in ' ~ touched_items(), 'and') }}
 
 ),
 
 history_messages as (
 
     select * from {{ ref('stg_whatsapp__history_message') }}
-    {{- only_ids('stg_whatsapp__history_message', 'message_id', touched_items()) }}
+    where message_id is not null
+    {{- only('message_id in ' ~ touched_items(), 'and') }}
 
 ),
 
 statuses as (
 
     select * from {{ ref('stg_whatsapp__status') }}
-    {{- only_ids('stg_whatsapp__status', 'message_id', touched_items()) }}
+    where message_id is not null
+    {{- only('message_id in ' ~ touched_items(), 'and') }}
 
 ),
 
@@ -53,8 +58,7 @@ accounts as (
 
 ),
 
--- Messages whose sender is the business's own number are the business's. One without an id is evidence of who wrote,
--- but no fact: nothing could tell it from another.
+-- Messages whose sender is the business's own number are the business's.
 shown as (
 
     select
@@ -64,7 +68,7 @@ shown as (
         if(from_id = regexp_replace(display_phone_number, '[^0-9]', '', 'g'), 'outbound', 'inbound') as direction,
         1 as precedence
     from messages
-    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
+    where coalesce(message_type, '') not in ('edit', 'revoke')
     union all
     select
         waba_id, message_id, phone_number_id, received_at, occurred_at, evidence_at,
@@ -73,7 +77,7 @@ shown as (
         'outbound' as direction,
         2 as precedence
     from echoes
-    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
+    where coalesce(message_type, '') not in ('edit', 'revoke')
     union all
     select
         waba_id, message_id, phone_number_id, received_at, occurred_at, evidence_at,
@@ -113,7 +117,6 @@ deliveries as (
         min(occurred_at) filter (where status = 'failed') as failed_at,
         min(error_code) as error_code
     from statuses
-    where message_id is not null
     group by all
 
 ),
@@ -172,7 +175,7 @@ final as (
     left join changed_later
         on joined.waba_id = changed_later.waba_id
         and joined.message_id = changed_later.message_id
-    {{- only('(joined.message_id is null or joined.message_id in ' ~ touched_items() ~ ')') }}
+    {{- only('joined.message_id in ' ~ touched_items()) }}
 
 )
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     on_schema_change='fail',
-    pre_hook="{{ forget_ids('message_id', ids_of('int_identity__rekeyed_message'), keep='customer_key') }}",
+    pre_hook="{{ forget('message_id in ' ~ ids_of('int_identity__rekeyed_message'), keep='customer_key') }}",
 ) }}
 
 -- The conversation history, whole across the change of identifiers.
@@ -10,7 +10,7 @@ with
 messages as (
 
     select * from {{ ref('int_whatsapp__message') }}
-    {{- only_ids('int_whatsapp__message', 'message_id', ids_of('int_identity__rekeyed_message')) }}
+    {{- only('message_id in ' ~ ids_of('int_identity__rekeyed_message')) }}
 
 ),
 

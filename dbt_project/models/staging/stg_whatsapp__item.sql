@@ -205,7 +205,6 @@ identified as (
         contact_count,
         contact_user_ids,
         contact_wa_ids,
-        item_index = 0 as opens_change,
         message_count + status_count = 1 as is_alone,
         case when item_kind = 'status' then status_index else item_index end + 1 as likely_position,
         case
@@ -335,7 +334,6 @@ final as (
         source_field,
         received_at,
         {{ occurred_at('event_at', 'received_at') }} as occurred_at,
-        opens_change,
         item_kind,
         item_id,
         item_type,
