@@ -24,9 +24,11 @@ DDL = (
         event_id varchar not null,
         identifier varchar not null,
         first_published_at timestamp not null,
-        publish_id varchar not null
+        publish_id varchar not null,
+        waba_id varchar                      -- null for keys made before it was part of them
     )
     """,
+    "alter table published_key add column if not exists waba_id varchar",
     """
     create table if not exists identity_change_log (
         publish_id varchar not null,
@@ -76,7 +78,7 @@ def copy_keys_to_warehouse(settings: Settings) -> int:
         connection.execute(
             """
             insert or ignore into raw.published_key
-            select customer_key, received_at, event_id, identifier from ledger.published_key
+            select customer_key, received_at, event_id, identifier, waba_id from ledger.published_key
             """
         )
         connection.execute("detach ledger")

@@ -201,7 +201,7 @@ def write(
         """
         create table fresh.gate.customer_node as
         select portfolio_id, node_id, customer_key
-        from warehouse.intermediate.int_identity__customer_node
+        from warehouse.intermediate.int_customer__node
         order by customer_key
         """
     )
@@ -289,8 +289,8 @@ def remember(settings: Settings, publish_id: str, published_at: datetime, verdic
             """
             insert or ignore into published_key
             select distinct on (customer_key)
-                customer_key, key_received_at, key_event_id, key_identifier, ?, ?
-            from warehouse.intermediate.int_identity__customer_node
+                customer_key, key_received_at, key_event_id, key_identifier, ?, ?, key_waba_id
+            from warehouse.intermediate.int_customer__node
             """,
             [published_at, publish_id],
         )

@@ -78,9 +78,11 @@ DDL = [
         customer_key varchar primary key,
         received_at timestamp not null,
         event_id varchar not null,
-        identifier varchar not null
+        identifier varchar not null,
+        waba_id varchar                         -- null for keys made before it was part of them
     )
     """,
+    "alter table raw.published_key add column if not exists waba_id varchar",
 ]
 
 

@@ -9,7 +9,7 @@ links as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_customer__node') }}
 
 ),
 

@@ -9,19 +9,19 @@ published_keys as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_customer__node') }}
 
 ),
 
 observations as (
 
-    select * from {{ ref('int_identity__observation') }} where bsuid is not null
+    select * from {{ ref('int_identity__observation') }}
 
 ),
 
-assignments as (
+stays as (
 
-    select * from {{ ref('int_identity__phone_assignment') }} where node_id is not null
+    select * from {{ ref('int_identity__stay') }}
 
 ),
 
@@ -47,26 +47,35 @@ moved_keys as (
 
 ),
 
--- A key follows the observation it was made from.
-todays_nodes as (
+-- A key follows the observation it was made from: its BSUID, or whoever was on its phone then.
+key_observations as (
 
     select
         moved_keys.customer_key as old_customer_key,
+        moved_keys.identifier,
         observations.portfolio_id,
-        {{ bsuid_node('observations.bsuid') }} as node_id
+        bool_or(observations.bsuid = moved_keys.identifier) as is_bsuid,
+        min(observations.evidence_at) as evidence_at
     from moved_keys
     inner join observations
         on moved_keys.event_id = observations.event_id
-        and moved_keys.identifier = observations.bsuid
-    union
+        and coalesce(moved_keys.waba_id = observations.waba_id, true)
+    group by moved_keys.customer_key, moved_keys.identifier, observations.portfolio_id
+
+),
+
+todays_nodes as (
+
     select
-        moved_keys.customer_key as old_customer_key,
-        assignments.portfolio_id,
-        assignments.node_id
-    from moved_keys
-    inner join assignments
-        on moved_keys.event_id = assignments.event_id
-        and moved_keys.identifier in (assignments.phone, assignments.shown_phone)
+        key_observations.old_customer_key,
+        key_observations.portfolio_id,
+        if(key_observations.is_bsuid, {{ bsuid_node('key_observations.identifier') }}, stays.node_id)
+            as node_id
+    from key_observations
+    asof left join stays
+        on key_observations.portfolio_id = stays.portfolio_id
+        and key_observations.identifier = stays.phone
+        and key_observations.evidence_at >= stays.stays_from
 
 ),
 

@@ -1,3 +1,9 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget_touched_islands() }}",
+) }}
+
 -- The identity graph, and the answer to "why is this one customer".
 with
 
@@ -16,6 +22,7 @@ customer_nodes as (
 final as (
 
     select
+        customer_nodes.island_id,
         customer_nodes.customer_key,
         links.portfolio_id,
         links.left_node_id,

@@ -1,15 +1,34 @@
 -- Open questions for a person, each with both sides, the evidence and what to answer.
 with
 
-questions as (
+customer_questions as (
 
     select * from {{ ref('int_identity__question') }}
 
 ),
 
+account_questions as (
+
+    select * from {{ ref('int_identity__account_question') }}
+
+),
+
 customer_nodes as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_customer__node') }}
+
+),
+
+questions as (
+
+    select * exclude (island_id) from customer_questions
+    union all by name
+    select
+        * exclude (occurrence_count),
+        null::timestamp as left_at,
+        null::timestamp as right_at,
+        occurrence_count
+    from account_questions
 
 ),
 

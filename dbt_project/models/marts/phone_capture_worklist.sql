@@ -12,7 +12,7 @@ reasons as (
     select
         *,
         case
-            when phone_status = 'window_closing' then 'window_closing'
+            when phone_status in ('window_closing', 'window_closed') then phone_status
             when phone_status = 'hidden' then 'hidden'
             when phone_status in ('never_seen', 'released') then 'phone_not_known'
         end as capture_reason
@@ -31,14 +31,15 @@ final as (
         profile_name,
         phone_status,
         capture_reason,
-        case when capture_reason = 'window_closing' then phone_window_closes_at end as ask_before,
+        case when capture_reason in ('window_closing', 'window_closed') then phone_window_closes_at end as ask_before,
         row_number() over (
             partition by portfolio_id
             order by
                 case capture_reason
                     when 'window_closing' then 1
-                    when 'hidden' then 2
-                    else 3
+                    when 'window_closed' then 2
+                    when 'hidden' then 3
+                    else 4
                 end,
                 phone_window_closes_at,
                 last_inbound_at desc,

@@ -8,14 +8,14 @@ with
 items as not materialized (
 
     select * from {{ ref('stg_whatsapp__item') }}
-    {{- only('load_id > ' ~ last_load_id()) }}
+    {{- landed_since() }}
 
 ),
 
 webhooks as (
 
     select * from {{ source('raw', 'webhook') }}
-    {{- only('load_id > ' ~ last_load_id()) }}
+    {{- landed_since() }}
 
 ),
 
