@@ -78,6 +78,7 @@ class Build:
         self.landing.mkdir(parents=True, exist_ok=True)
         self.warehouse = folder / "warehouse.duckdb"
         self.runs = 0
+        self.follows: object = None  # what the last run was made from, but for what was landed
 
     def run(
         self,
@@ -116,6 +117,10 @@ class Build:
         folder, manifest = project()
         write_seeds(folder / "seeds", seeds)
         command = ["run", *folders(folder), "--quiet"]
+        decides = {name: list(rows) for name, rows in seeds.items() if name != "identity_overrides"}
+        if self.follows != (decides, variables):
+            command.append("--full-refresh")
+        self.follows = None
         if variables:
             # a var is part of the compiled SQL: the shared manifest does not know it
             command += ["--vars", json.dumps(variables), "--no-partial-parse"]
@@ -128,6 +133,7 @@ class Build:
             DuckDBConnectionManager.close_all_connections()
         if not result.success:
             raise AssertionError(f"dbt failed: {result.exception or failures(result)}")
+        self.follows = (decides, variables)
         layers = {"models": result.result.elapsed_time + time.perf_counter() - closing}
         for node in result.result:
             if node.node.resource_type == NodeType.Model:

@@ -41,9 +41,9 @@
 
 {#- pre-hook of a table that is kept from run to run: the rows of the islands that this run works out make way. -#}
 {% macro forget_touched_islands() -%}
+    {%- set touched_islands = ref('int_identity__touched_island') -%}
     {%- if is_incremental() %}
-    delete from {{ this }}
-    where island_id in (select island_id from {{ ref('int_identity__touched_island') }})
+    delete from {{ this }} where island_id in (select island_id from {{ touched_islands }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -59,11 +59,12 @@
 {#- post-hook of fct_inbound_thread, the one kept table that depends on what day it is: a thread that nobody answered is
     open until its window closes. -#}
 {% macro judge_open_threads() -%}
+    {%- set as_of = ref('int_identity__as_of') -%}
     {%- if is_incremental() -%}
     {%- set verdict -%}
         if(
             last_inbound_at + interval ({{ var('service_window_hours') }}) hour
-            < (select as_of from {{ ref('int_identity__as_of') }}),
+            < (select as_of from {{ as_of }}),
             false,
             null
         )

