@@ -2,7 +2,7 @@
 -- whichever of its WABAs. What shows no id is evidence of who wrote, but no message: nothing could tell it from another.
 with
 
-sightings as (
+sightings as not materialized (
 
     select * from {{ ref('int_identity__sighting') }}
     where observation_kind in ('message', 'echo', 'history', 'status') and message_id is not null

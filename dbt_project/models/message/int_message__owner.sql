@@ -1,14 +1,14 @@
 -- Whose a message is: the BSUID's it shows, else whoever's that was on its phone at that time.
 with
 
-sightings as (
+sightings as not materialized (
 
     select * from {{ ref('int_identity__sighting') }}
     where message_id is not null
 
 ),
 
-assignments as (
+assignments as not materialized (
 
     select * from {{ ref('int_identity__phone_assignment') }}
     where message_id is not null
