@@ -47,13 +47,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- A number made of all columns of a row. -#}
-{% macro row_hash(relation) -%}
-    {{ return(adapter.dispatch('row_hash')(relation)) }}
-{%- endmacro %}
-
-{% macro duckdb__row_hash(relation) -%}
-    hash({{ relation }})
+{#- Of an import of a mart, the rows of islands that are not set aside. -#}
+{% macro unless_quarantined(word='where') -%}
+    {%- if model.config.materialized != 'unit' %}
+    {{ word }} island_id not in (select island_id from {{ ref('int_identity__quarantine') }})
+    {%- endif -%}
 {%- endmacro %}
 
 {#- post-hook of fct_inbound_thread, the one kept table that depends on what day it is: a thread that nobody answered is

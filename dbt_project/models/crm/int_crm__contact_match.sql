@@ -16,12 +16,14 @@ phones as (
 identifiers as (
 
     select * from {{ ref('int_customer__identifier') }}
+    {{- unless_quarantined() }}
 
 ),
 
 customer_nodes as (
 
     select * from {{ ref('int_customer__node') }}
+    {{- unless_quarantined() }}
 
 ),
 

@@ -10,6 +10,19 @@ published_keys as (
 customer_nodes as (
 
     select * from {{ ref('int_customer__node') }}
+    {{- unless_quarantined() }}
+
+),
+
+set_aside as (
+
+    select * from {{ ref('int_customer__node') }}
+
+),
+
+quarantine as (
+
+    select * from {{ ref('int_identity__quarantine') }}
 
 ),
 
@@ -28,6 +41,14 @@ stays as (
 links as (
 
     select * from {{ ref('identity_link') }}
+
+),
+
+quarantined_keys as (
+
+    select distinct customer_key
+    from set_aside
+    where island_id in (select island_id from quarantine)
 
 ),
 
@@ -106,9 +127,13 @@ final as (
 
     select
         published_keys.customer_key as old_customer_key,
-        coalesce(current_keys.customer_key, moved_to.customer_key) as customer_key,
+        case
+            when quarantined_keys.customer_key is null
+                then coalesce(current_keys.customer_key, moved_to.customer_key)
+        end as customer_key,
         case
             when current_keys.customer_key is not null then 'current'
+            when quarantined_keys.customer_key is not null then 'quarantined'
             when moved_to.customer_key is null then 'evidence_gone'
             when other_published.customer_key is not null then 'merged'
             else 'rekeyed'
@@ -116,6 +141,7 @@ final as (
         coalesce(linked.linked_at, published_keys.received_at) as effective_at
     from published_keys
     left join current_keys on published_keys.customer_key = current_keys.customer_key
+    left join quarantined_keys on published_keys.customer_key = quarantined_keys.customer_key
     left join moved_to on published_keys.customer_key = moved_to.old_customer_key
     left join published_keys as other_published
         on moved_to.customer_key = other_published.customer_key

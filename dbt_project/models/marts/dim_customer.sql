@@ -4,6 +4,7 @@ with
 profiles as (
 
     select * from {{ ref('int_customer__profile') }}
+    {{- unless_quarantined() }}
 
 ),
 

@@ -10,6 +10,7 @@ with
 history as (
 
     select * from {{ ref('int_customer__history') }}
+    {{- unless_quarantined() }}
 
 ),
 

@@ -11,6 +11,7 @@ identifiers as (
 
     select * from {{ ref('int_customer__identifier') }}
     {{- of_this_run() }}
+    {{- unless_quarantined('and') }}
 
 ),
 

@@ -4,6 +4,7 @@ with
 daily as (
 
     select * from {{ ref('int_customer__daily') }}
+    {{- unless_quarantined() }}
 
 ),
 

@@ -19,6 +19,12 @@ owners as (
 
 ),
 
+quarantine as (
+
+    select * from {{ ref('int_identity__quarantine') }}
+
+),
+
 final as (
 
     select
@@ -27,10 +33,14 @@ final as (
         messages.portfolio_id,
         messages.waba_id,
         messages.phone_number_id,
-        case when not (messages.is_group and messages.direction = 'outbound') then owners.customer_key end
-            as customer_key,
+        case
+            when messages.is_group and messages.direction = 'outbound' then null
+            when quarantine.island_id is not null then null
+            else owners.customer_key
+        end as customer_key,
         case
             when messages.is_group and messages.direction = 'outbound' then 'group_send'
+            when quarantine.island_id is not null then 'quarantined'
             else owners.unassigned_reason
         end as unassigned_reason,
         messages.direction,
@@ -62,6 +72,7 @@ final as (
     left join owners
         on messages.portfolio_id = owners.portfolio_id
         and messages.message_id = owners.message_id
+    left join quarantine on messages.island_id = quarantine.island_id
 
 )
 

@@ -24,6 +24,7 @@ assignments as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- unless_quarantined() }}
 
 ),
 

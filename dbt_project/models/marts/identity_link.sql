@@ -16,6 +16,7 @@ links as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- unless_quarantined() }}
 
 ),
 

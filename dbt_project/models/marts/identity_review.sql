@@ -16,12 +16,38 @@ account_questions as (
 customer_nodes as (
 
     select * from {{ ref('int_customer__node') }}
+    {{- unless_quarantined() }}
+
+),
+
+quarantine as (
+
+    select * from {{ ref('int_identity__quarantine') }}
+
+),
+
+quarantine_questions as (
+
+    select
+        portfolio_id,
+        'quarantined' as kind,
+        identifier_type as left_type,
+        identifier_value as left_value,
+        problem || ' (newest: ' || landing_file || ' line ' || line_number || ')' as subject,
+        event_id as evidence_event_id,
+        evidence_at as first_seen_at,
+        evidence_at as last_seen_at,
+        1.0 as score,
+        1 as occurrence_count
+    from quarantine
 
 ),
 
 questions as (
 
     select * exclude (island_id) from customer_questions
+    union all by name
+    select * from quarantine_questions
     union all by name
     select
         * exclude (occurrence_count),
@@ -89,6 +115,7 @@ final as (
             when 'unmapped_waba' then 'add the WABA to business_accounts.csv'
             when 'malformed_identifier' then 'find the sender of this value'
             when 'override_problem' then 'correct or remove the override row'
+            when 'quarantined' then 'report it with the webhooks it names; nothing of it is published until it is mended'
         end as suggested_decision,
         case
             when
