@@ -34,6 +34,7 @@ final as (
         portfolio_id,
         phone_number_id,
         cast(seen_at as date) as activity_date,
+        min(received_at) as first_received_at,
         max(received_at) as newest_received_at,
         count(*) filter (where is_message) as message_count,
         count(*) filter (where is_status) as status_count,
