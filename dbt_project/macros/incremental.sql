@@ -2,108 +2,19 @@
     What a run works out again.
 
     A run that follows a complete one adds: it reads what was landed since and writes again only what that touches.
-    Every other run rebuilds: the first one, one after a run that did not finish, one after models, variables or
-    reference data changed, and one with --full-refresh. Both give the same rows (tests/properties proves it).
-    `build_state` in schema main remembers how the last run went.
+    Every other run rebuilds, by dbt's own --full-refresh: orchestration/mode.py decides before dbt starts.
 -#}
 
-{#- Overrides dbt's own: incremental models start afresh unless this run only adds. -#}
-{% macro should_full_refresh() -%}
-    {{ return(dbt.should_full_refresh() or not is_adding()) }}
-{%- endmacro %}
-
-{#- Whether this run follows a complete one. -#}
+{#- Whether this run adds. -#}
 {% macro is_adding() -%}
-    {%- if flags.FULL_REFRESH or model.config.materialized == 'unit' -%}
-        {{ return(false) }}
-    {%- endif -%}
-    {{ return(build_state('status') == 'adding') }}
-{%- endmacro %}
-
-{#- A remembered value; none when there is no such memory, and where nothing is built. -#}
-{% macro build_state(name) -%}
-    {%- if not execute or flags.WHICH not in ('run', 'build') -%}{{ return(none) }}{%- endif -%}
-    {%- set found = run_query("select value from main.build_state where name = '" ~ name ~ "'") -%}
-    {{ return(found.columns[0].values()[0] if found.rows else none) }}
-{%- endmacro %}
-
-{#- SQL that remembers values. -#}
-{% macro remember(values) -%}
-    {%- for name, value in values.items() %}
-    delete from main.build_state where name = '{{ name }}';
-    insert into main.build_state values ('{{ name }}', '{{ value }}');
-    {%- endfor %}
-{%- endmacro %}
-
-{#- All that decides how a row comes about. Macros are known only to a run of the pipeline: with bare dbt,
-    change one and say --full-refresh. -#}
-{% macro project_fingerprint() -%}
-    {%- set parts = [dbt_version, env_var('DBT_MACROS_DIGEST', '')] -%}
-    {%- for node in graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') -%}
-        {%- do parts.append(node.checksum.checksum) -%}
-    {%- endfor -%}
-    {%- for name in [
-        'as_of', 'backfill_max_silence_days', 'number_rest_min_days', 'rotation_copy_window_days', 'service_window_hours',
-    ] -%}
-        {%- do parts.append(var(name)) -%}
-    {%- endfor -%}
-    {{ return(local_md5(parts | map('string') | sort | join(','))) }}
-{%- endmacro %}
-
-{#- Whether this invocation builds every incremental model. -#}
-{% macro builds_everything() -%}
-    {%- if not execute or flags.WHICH not in ('run', 'build') -%}{{ return(false) }}{%- endif -%}
-    {%- for node in graph.nodes.values() | selectattr('config.materialized', 'equalto', 'incremental') -%}
-        {%- if node.unique_id not in selected_resources -%}{{ return(false) }}{%- endif -%}
-    {%- endfor -%}
-    {{ return(true) }}
-{%- endmacro %}
-
-{#- on-run-start: from here until the end the last run counts as unfinished; after one that builds only some models,
-    until one rebuilds. -#}
-{% macro begin_build() -%}
-    {%- if builds_everything() -%}
-        {%- set follows = not flags.FULL_REFRESH
-            and build_state('status') == 'complete'
-            and build_state('fingerprint') == project_fingerprint() -%}
-        {{ remember({
-            'status': 'adding' if follows else 'rebuilding',
-            'fingerprint': project_fingerprint(),
-        }) }}
-    {%- elif execute and flags.WHICH in ('run', 'build') -%}
-        {{ remember({'status': 'partial'}) }}
-    {%- endif -%}
-{%- endmacro %}
-
-{#- on-run-end: everything was built and every test passed. -#}
-{% macro end_build(results) -%}
-    {%- if builds_everything()
-        and results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list | length == 0 -%}
-        {%- set newest = run_query('select coalesce(max(load_id), 0) from raw.webhook') -%}
-        {{ remember({
-            'load_id': newest.columns[0].values()[0],
-            'mode': build_state('status'),
-            'status': 'complete',
-        }) }}
-    {%- endif -%}
-{%- endmacro %}
-
-{#- post-hook of reference data that decides about every event: with another content the run rebuilds. -#}
-{% macro rebuild_if_changed() -%}
-    {%- if build_state('status') is not none -%}
-        {%- set found = run_query(
-            "select md5(coalesce(string_agg(t::varchar, ',' order by t::varchar), '')) from " ~ this ~ " as t"
-        ) -%}
-        {%- set content = found.columns[0].values()[0] -%}
-        {%- if content != build_state(this.name) -%}
-            {{ remember({this.name: content, 'status': 'rebuilding'}) }}
-        {%- endif -%}
-    {%- endif -%}
+    {{ return(execute and not flags.FULL_REFRESH and flags.WHICH in ('run', 'build') and model.config.materialized != 'unit') }}
 {%- endmacro %}
 
 {#- The last load that a complete run has worked out. -#}
 {% macro last_load_id() -%}
-    {{ return(build_state('load_id') or 0) }}
+    {%- if not is_adding() -%}{{ return(0) }}{%- endif -%}
+    {%- set found = run_query('select coalesce(max(load_id), 0) from main.complete_run') -%}
+    {{ return(found.columns[0].values()[0]) }}
 {%- endmacro %}
 
 {#- Of an import, only the rows that this run works out again. -#}

@@ -1,5 +1,3 @@
-{{ config(post_hook="{{ rebuild_if_changed() }}") }}
-
 -- The business's own numbers and the identifiers somebody asked to ignore never make a customer.
 with
 

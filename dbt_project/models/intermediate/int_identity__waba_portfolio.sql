@@ -1,5 +1,3 @@
-{{ config(post_hook="{{ rebuild_if_changed() }}") }}
-
 -- Only the seed maps a WABA to its portfolio; open-ended ownership has no bounds.
 with
 
