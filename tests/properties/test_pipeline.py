@@ -141,6 +141,7 @@ def test_adding_equals_rebuilding(placed, tmp_path_factory):
     adding.run(known, seeds=seeds)
     for run in rearranged(records):
         adding.run(run, seeds=seeds)
+        assert adding.query("select is_rebuilt from main.complete_run") == [(False,)]
     rebuilt = Build(tmp_path_factory.mktemp("rebuilt"))
     rebuilt.run([*known, *records], seeds=seeds)
     assert marts(adding.warehouse) == marts(rebuilt.warehouse)
