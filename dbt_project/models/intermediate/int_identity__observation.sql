@@ -156,6 +156,7 @@ status_sightings as (
         contact_username as username,
         contact_profile_name as profile_name,
         has_contact,
+        status,
         status = 'failed' as is_failed,
         -- 131026: nobody on WhatsApp could be reached under this number
         status = 'failed' and error_code = 131026 as is_undeliverable
@@ -315,6 +316,7 @@ call_status_sightings as (
         contact_username as username,
         contact_profile_name as profile_name,
         false as has_contact,
+        status,
         false as is_failed
     from call_statuses
 
@@ -494,6 +496,13 @@ final as (
         with_changes.observation_kind in ('status', 'call_status') as is_status,
         coalesce(with_changes.is_failed, false) as is_failed,
         coalesce(with_changes.is_undeliverable, false) as is_undeliverable,
+        -- how far a contact came: somebody on the other side acted, got or answered it, or it was only sent
+        case
+            when with_changes.direction = 'inbound' then 'reached'
+            when with_changes.is_failed then 'failed'
+            when lower(with_changes.status) in ('delivered', 'read', 'played', 'accepted') then 'reached'
+            when with_changes.direction = 'outbound' then 'sent'
+        end as reach,
         ignored_bsuid.reason is not null or ignored_phone.reason is not null as is_ignored,
         -- of a kind without an id that tells which to read again: a run that adds reads all of them
         with_changes.observation_kind not in ('message', 'status', 'echo', 'shared_contact')

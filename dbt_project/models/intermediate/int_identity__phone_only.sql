@@ -43,6 +43,7 @@ phone_only as (
         observations.evidence_at,
         observations.seen_at,
         observations.direction,
+        observations.reach,
         -- an address book entry or a failed send is no contact: it makes no customer
         not observations.is_failed and observations.observation_kind <> 'state_sync' as is_contact,
         observations.profile_name,
