@@ -60,14 +60,23 @@ components as (
 
 ),
 
+customers as (
+
+    select distinct
+        customer_key,
+        'customer:' || customer_key as node_id
+    from shown
+
+),
+
 -- The key is that of the smallest customer in it, so that an enterprise of one is just that one.
 final as (
 
     select
-        substr(node_id, 10) as customer_key,
-        min(substr(node_id, 10)) over (partition by label_id) as enterprise_customer_key
+        customers.customer_key,
+        min(customers.customer_key) over (partition by components.label_id) as enterprise_customer_key
     from components
-    where node_id like 'customer:%'
+    inner join customers using (node_id)
 
 )
 

@@ -63,7 +63,6 @@ stays as (
 
     select portfolio_id, phone, {{ bsuid_node('bsuid') }} as node_id, valid_from as stays_from
     from claims
-    where valid_to > valid_from
     union all
     select portfolio_id, phone, node_id, opened_at as stays_from
     from segments

@@ -1,22 +1,12 @@
 {{ config(materialized='incremental', pre_hook="{{ forget(touched('phone'), keep='portfolio_id, phone, bsuid, valid_from, valid_to, followed_at, uncertain_after') }}") }}
 
--- Section 6: who holds a phone from when. Of claims that begin together only the last can last.
+-- Section 6: who holds a phone from when.
 with
 
 claims as (
 
     select * from {{ ref('int_identity__claim') }}
     {{- only(touched('phone')) }}
-
-),
-
-last_claims as (
-
-    select *
-    from claims
-    qualify row_number() over (
-        partition by portfolio_id, phone, valid_from order by claim_number desc
-    ) = 1
 
 ),
 
@@ -37,7 +27,7 @@ final as (
             when next_bsuid <> bsuid and close_reason in ('other_bsuid', 'other_phone')
                 then last_paired_at
         end as uncertain_after
-    from last_claims
+    from claims
 
 )
 
