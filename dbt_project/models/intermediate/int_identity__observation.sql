@@ -176,7 +176,11 @@ shared_sightings as (
         'none' as direction,
         2 as tier,
         {{ bsuid_of(['from_user_id', 'from_id', 'contact_user_id', 'contact_wa_id']) }} as bsuid,
-        {{ phone_of(['phone_wa_id']) }} as phone,
+        -- WhatsApp attests the number, so its E.164 is as good as the wa_id it left out
+        case
+            when phone_wa_id is null then e164_digits(shared_contacts.phone)
+            else {{ phone_of(['phone_wa_id']) }}
+        end as phone,
         null as parent_bsuid,
         null as username,
         null as profile_name,
