@@ -28,7 +28,7 @@ by_bsuid as (
         portfolio_id,
         message_id,
         bsuid,
-        parent_bsuid,
+        case when is_failed and phone is null then parent_bsuid end as parent_bsuid,
         bool_or(is_ignored) over (partition by portfolio_id, message_id) as is_ignored
     from sightings
     qualify
@@ -55,7 +55,7 @@ by_phone as (
 
 ),
 
--- R9: what names only a parent BSUID follows the one customer that showed it.
+-- R9: a failed send that names a parent BSUID alone follows the one customer that showed it.
 parents as (
 
     select
