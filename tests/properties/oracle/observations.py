@@ -1,0 +1,180 @@
+"""Observations: every place of a payload that shows an identifier (section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from .events import Event
+from .identifiers import Person, contact_person, handle, person, shape
+from .model import Json, Observation
+
+
+def joined_contact(who: Person, event: Event) -> Json | None:
+    """The contact of an object: by id, else by phone, else the only one; never against its id.
+
+    The only contact may show another phone (another spelling) only for the only object.
+    """
+    contacts = event.contacts
+    for contact in contacts:
+        if who.bsuid and contact_person(contact).bsuid == who.bsuid:
+            return contact
+    rest = [c for c in contacts if not (who.bsuid and contact_person(c).bsuid)]
+    for contact in rest:
+        if who.phone and contact_person(contact).phone == who.phone:
+            return contact
+    differs = bool(rest and who.phone and contact_person(rest[0]).phone)
+    return rest[0] if len(contacts) == 1 and rest and (event.is_alone or not differs) else None
+
+
+def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, str, Json]]:
+    """The persons of an event as (path, person, direction, extras)."""
+    item, context = event.item, event.context
+    sender = person(item.get("from_user_id"), item.get("from"), item.get("from_parent_user_id"))
+    receiver = person(item.get("to_user_id"), item.get("to"), item.get("to_parent_user_id"))
+    if event.kind == "message":
+        if item.get("type") != "system":
+            yield "sender", sender, "inbound", {"name": True}
+        elif (item.get("system") or {}).get("type") == "customer_identity_changed":
+            yield "identity_changed", sender, "none", {}
+    elif event.kind == "echo":
+        yield "recipient", receiver, "outbound", {}
+    elif event.kind == "history":
+        ours = sender.phone is not None and (sender.phone == event.display or sender.phone in own)
+        shown = receiver if ours or context.get("echo") else sender
+        thread = person(context.get("user_id"), context.get("wa_id"), context.get("parent_user_id"))
+        thread_id = person(phone=context.get("thread"))
+        merged = Person(
+            shown.bsuid or thread.bsuid or thread_id.bsuid,
+            shown.phone or thread.phone or thread_id.phone,
+            shown.parent or thread.parent,
+            shown.malformed + thread.malformed,
+        )
+        direction = "outbound" if ours or context.get("echo") else "inbound"
+        yield "thread", merged, direction, {"username": context.get("username"), "name": True}
+    elif event.kind == "status":
+        if item.get("recipient_type") == "group":
+            ids = ("recipient_participant_user_id", "recipient_participant_id")
+            parents = ("recipient_participant_parent_user_id",)
+        else:
+            ids = ("recipient_user_id", "recipient_id")
+            parents = (
+                "recipient_parent_user_id",
+                "parent_recipient_user_id",
+                "parent_user_id",
+            )
+        parent = next((item[name] for name in parents if item.get(name)), None)
+        yield "recipient", person(item.get(ids[0]), item.get(ids[1]), parent), "outbound", {}
+    elif event.kind == "call":
+        if "from_user_id" in item or item.get("direction") == "USER_INITIATED":
+            yield "caller", sender, "inbound", {}
+        else:
+            yield "callee", receiver, "outbound", {}
+    elif event.kind == "preference":
+        who = person(item.get("user_id"), item.get("wa_id"), item.get("parent_user_id"))
+        yield "person", who, "inbound", {"name": True}
+    elif event.kind == "sync":
+        contact = item.get("contact") or {}
+        ids = (contact.get("user_id"), contact.get("phone_number"), contact.get("parent_user_id"))
+        yield "contact", person(*ids), "none", {"username": contact.get("username")}
+    elif event.kind == "group":
+        joined = str(item.get("type", "")).endswith(("_add", "_created"))
+        members = [item] if item.get("user_id") or item.get("wa_id") else []
+        for name in ("added_participants", "removed_participants"):
+            members += item.get(name) or []
+        for place, member in enumerate(members):
+            direction = "inbound" if joined else "none"
+            yield (
+                f"participant{place}",
+                contact_person(member),
+                direction,
+                {"username": member.get("username")},
+            )
+
+
+def undeliverable(status: Json) -> bool:
+    """Whether nobody on WhatsApp could be reached: a failed status with error 131026."""
+    errors = status.get("errors") or [{}]
+    return status.get("status") == "failed" and errors[0].get("code") == 131026
+
+
+def attested_phones(event: Event) -> list[str]:
+    """The phones of a ``contact_request``; any other card is declared data and never identity."""
+    item = event.item
+    if event.kind != "message" or item.get("type") != "contacts":
+        return []
+    phones = []
+    for card in item.get("contacts") or ():
+        if (card.get("origin") or item.get("origin")) == "contact_request":
+            phones += [entry.get("wa_id") for entry in card.get("phones") or ()]
+    return [str(phone) for phone in phones if shape(phone) == "phone"]
+
+
+def observe(
+    events: Iterable[Event],
+    ignored: Collection[str],
+    own: Collection[str],
+    first_status: Mapping[tuple[str, str], datetime],
+) -> tuple[list[Observation], set[str]]:
+    """All observations of one portfolio but those made from changes, and the malformed values."""
+    found: list[Observation] = []
+    malformed: set[str] = set()
+    nobody = set(ignored) | set(own)
+    for event in events:
+        is_status = event.kind == "status"
+        for path, shown, direction, extra in people(event, own):
+            contact = joined_contact(shown, event)
+            known = contact_person(contact) if contact else Person()
+            malformed.update(shown.malformed + known.malformed)
+            profile = (contact or {}).get("profile") or {}
+            bsuid, phone = shown.bsuid or known.bsuid, shown.phone or known.phone
+            keep = Person(
+                None if bsuid in nobody else bsuid,
+                None if phone in nobody else phone,
+                shown.parent or known.parent,
+            )
+            seen = Observation(
+                event_id=event.evidence_id,
+                path=path,
+                received_at=event.received_at,
+                occurred_at=event.occurred_at,
+                evidence_at=event.evidence_at,
+                paired_at=first_status[event.waba_id, event.message_id]
+                if is_status
+                else event.evidence_at,
+                bsuid=keep.bsuid,
+                phone=keep.phone,
+                parent=keep.parent,
+                username=handle(extra.get("username") or profile.get("username")),
+                name=profile.get("name") if extra.get("name") else None,
+                direction=direction,
+                is_status=is_status,
+                is_failed=is_status and event.item.get("status") == "failed",
+                is_undeliverable=is_status and undeliverable(event.item),
+                is_sync=event.kind == "sync",
+                is_live=not event.synced,
+                is_message_contact=event.kind == "message" and contact is not None,
+                message_id=event.message_id
+                if event.kind in ("message", "echo", "history", "status")
+                and event.item.get("type") != "system"
+                else None,
+                was_ignored=(bsuid, phone) != (keep.bsuid, keep.phone),
+            )
+            found.append(seen)
+            for phone in attested_phones(event):
+                if seen.bsuid and phone not in nobody:
+                    found.append(
+                        replace(
+                            seen,
+                            path=f"shared:{phone}",
+                            phone=phone,
+                            parent=None,
+                            username=None,
+                            name=None,
+                            tier=2,
+                            is_message_contact=False,
+                            message_id=None,
+                        )
+                    )
+    return found, malformed

@@ -1,0 +1,232 @@
+"""Phone segments: what of a phone's history no BSUID holds (section 6)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from .events import Event
+from .identifiers import person, plain_name
+from .model import Node, Observation, Order, Variables, Where
+
+if TYPE_CHECKING:
+    from .r3_phone_claim import Claim
+
+
+@dataclass
+class Segment:
+    """A stretch of phone-only history that no BSUID holds."""
+
+    phone: str
+    observations: list[Observation]
+
+    @property
+    def first(self) -> Observation:
+        return min(self.observations, key=lambda o: o.order)
+
+    @property
+    def opened_at(self) -> datetime:
+        return self.first.evidence_at
+
+    @property
+    def node(self) -> Node:
+        return ("phone", self.phone, self.opened_at)
+
+    @property
+    def inbound(self) -> list[Observation]:
+        ordered = sorted(self.observations, key=lambda o: o.order)
+        return [seen for seen in ordered if seen.direction == "inbound"]
+
+    @property
+    def named(self) -> list[Observation]:
+        return [seen for seen in self.inbound if plain_name(seen.name)]
+
+
+class PhoneLine:
+    """One phone over time: claims, cuts, uncertain tails and the segments in what is left."""
+
+    def __init__(
+        self,
+        phone: str,
+        claims: Sequence[Claim],
+        cuts: Sequence[datetime],
+        phone_only: Sequence[Observation],
+        owner_signs: Sequence[tuple[datetime, bool]],
+        variables: Variables,
+    ) -> None:
+        self.phone = phone
+        self.owner_signs = owner_signs
+        self.copy_window = timedelta(days=variables.rotation_copy_window_days)
+        self.claims = list(claims)
+        self.cuts = list(cuts)
+        ends = [claim.end for claim in claims if claim.end is not None]
+        self.bounds = sorted({*cuts, *(claim.start for claim in claims), *ends})
+        self.uncertain = [
+            (old.last_paired_at, new.start)
+            for old, new in zip(self.claims, self.claims[1:], strict=False)
+            if old.bsuid != new.bsuid and old.reason not in ("succession", "number_change")
+        ]
+        self.breaks: dict[int, list[datetime]] = {}
+        self.segments: dict[tuple[int, int], Segment] = {}
+        self._cut_into_segments(phone_only, variables)
+
+    def bound(self, at: datetime) -> datetime:
+        """Where the stretch of a moment begins."""
+        before = self.bounds[: self.stretch(at)]
+        return before[-1] if before else datetime.min.replace(tzinfo=UTC)
+
+    def stretch(self, at: datetime) -> int:
+        """The number of the stretch between two boundaries; a boundary begins the later one."""
+        return bisect_right(self.bounds, at)
+
+    def holder(self, at: datetime) -> Claim | None:
+        for claim in self.claims:
+            if claim.start <= at and (claim.end is None or at < claim.end):
+                return claim
+        return None
+
+    def is_uncertain(self, at: datetime) -> bool:
+        return any(begin < at < end for begin, end in self.uncertain)
+
+    def _cut_into_segments(self, phone_only: Sequence[Observation], variables: Variables) -> None:
+        loose: dict[int, list[Observation]] = defaultdict(list)
+        for seen in sorted(phone_only, key=lambda o: o.order):
+            at = seen.evidence_at
+            is_contact = not seen.is_failed and not seen.is_sync
+            if self.holder(at) is None and not self.is_uncertain(at) and is_contact:
+                loose[self.stretch(at)].append(seen)
+        for stretch, found in loose.items():
+            live = [seen for seen in found if seen.direction == "inbound" and seen.is_live]
+            contacts = [seen for seen in found if seen.path != "identity_changed"]
+            since = min((seen.evidence_at for seen in contacts), default=None)
+            self.breaks[stretch] = breaks(live, since, self.owner_signs, variables)
+            for seen in found:
+                place = (stretch, bisect_right(self.breaks[stretch], seen.evidence_at))
+                self.segments.setdefault(place, Segment(self.phone, [])).observations.append(seen)
+
+    def last_segment_of(self, stretch: int) -> Segment | None:
+        places = [place for place in self.segments if place[0] == stretch]
+        return self.segments[max(places)] if places else None
+
+    def attribute(self, at: datetime) -> Where:
+        """Whose a phone-only observation is: the holder, nobody for sure, or a segment."""
+        if self.is_uncertain(at):
+            return "holder_uncertain"
+        claim = self.holder(at)
+        if claim:
+            return ("bsuid", claim.bsuid)
+        stretch = self.stretch(at)
+        place = (stretch, bisect_right(self.breaks.get(stretch, []), at))
+        return self.segments[place].node if place in self.segments else None
+
+    def node_before(self, at: datetime) -> Node | None:
+        """The node on the phone just before a moment: the holder, else the last segment, as long as
+        no claim or cut lies between."""
+        for claim in self.claims:
+            if claim.start < at and (claim.end is None or at <= claim.end):
+                return ("bsuid", claim.bsuid)
+        segment = self.last_segment_of(bisect_left(self.bounds, at))
+        return segment.node if segment and segment.opened_at < at else None
+
+    def first_node_from(self, at: datetime) -> Node | None:
+        """The first node seen on the phone from a moment on, before the phone is cut again (with
+        that cut, while it may be the same change told once more)."""
+        again = next((cut for cut in self.cuts if cut > at), None)
+        found: list[tuple[Order, Node]] = [
+            (segment.first.order, segment.node) for segment in self.segments.values()
+        ]
+        found += [(c.opened.pairing_order, ("bsuid", c.bsuid)) for c in self.claims]
+        later = [
+            (order, node)
+            for order, node in found
+            if order[0] >= at
+            and (again is None or order[0] < again or order[0] == again <= at + self.copy_window)
+        ]
+        return min(later, key=lambda pair: pair[0])[1] if later else None
+
+    def segment_ended_by(self, claim: Claim) -> Segment | None:
+        """The segment a claim ended: the last one before it that no other claim lies between."""
+        starters = [other for other in self.claims if other.start == claim.start]
+        if starters[0] is not claim:
+            return None
+        since = [other.start for other in self.claims if other.start < claim.start]
+        first, end = self.stretch(max(since)) if since else 0, bisect_left(self.bounds, claim.start)
+        found = (self.last_segment_of(stretch) for stretch in range(end, first - 1, -1))
+        return next((segment for segment in found if segment), None)
+
+    def is_cut(self, begin: datetime, end: datetime) -> bool:
+        """Whether a change of number cut the phone after a moment and up to another."""
+        return any(begin < cut <= end for cut in self.cuts)
+
+
+def identity_key_changes(events: Iterable[Event]) -> list[tuple[str, datetime]]:
+    """The (phone, time) of every ``customer_identity_changed``."""
+    found = []
+    for event in events:
+        system = event.item.get("system") or {}
+        if event.kind == "message" and system.get("type") == "customer_identity_changed":
+            phone = person(phone=event.item.get("from") or system.get("customer")).phone
+            if phone:
+                found.append((phone, event.evidence_at))
+    return found
+
+
+def r5_owner_signs(
+    observations: Iterable[Observation],
+    identity_changes: Iterable[tuple[str, datetime]],
+    variables: Variables,
+) -> dict[str, list[tuple[datetime, bool]]]:
+    """When a phone showed a sign of a new owner: a new key, or life after a rest out of reach (true)."""
+    alive: dict[str, set[datetime]] = defaultdict(set)
+    dead: dict[str, set[datetime]] = defaultdict(set)
+    signs: dict[str, set[tuple[datetime, bool]]] = defaultdict(set)
+    for phone, at in identity_changes:
+        signs[phone].add((at, False))
+    for seen in observations:
+        reached = seen.is_status and not seen.is_failed
+        if seen.phone and seen.is_undeliverable:
+            dead[seen.phone].add(seen.paired_at)
+        elif seen.phone and seen.tier == 1 and seen.is_live:
+            if reached or seen.direction == "inbound":
+                alive[seen.phone].add(seen.paired_at)
+    for phone, failures in dead.items():
+        contacts = sorted(alive[phone])
+        for before, at in zip(contacts, contacts[1:], strict=False):
+            rested = at - before >= variables.number_rest
+            if rested and any(before < failed < at for failed in failures):
+                signs[phone].add((at, True))
+    return {phone: sorted(times) for phone, times in signs.items()}
+
+
+def breaks(
+    live: Sequence[Observation],
+    since: datetime | None,
+    owner_signs: Sequence[tuple[datetime, bool]],
+    variables: Variables,
+) -> list[datetime]:
+    """Where a new segment begins, by silence or a sign of a new owner between inbound sightings
+    (or first contact, ``since``, and the first): unless the names around it agree, or it is a new
+    key only and a name is missing."""
+    runs: list[tuple[datetime | None, bool, list[Observation]]] = []
+    for seen in live:
+        before = runs[-1][2][-1].evidence_at if runs else None
+        begin = before or since
+        signs = [(at, rest) for at, rest in owner_signs if begin and begin < at <= seen.evidence_at]
+        silent = before is not None and seen.evidence_at - before > variables.silence
+        if signs or silent or not runs:
+            begins = signs[-1][0] if signs else seen.evidence_at if silent else None
+            runs.append((begins, silent or any(rest for _, rest in signs), [seen]))
+        else:
+            runs[-1][2].append(seen)
+    found = [begins for begins, _, _ in runs[:1] if begins]
+    for (_, _, former), (begins, absent, later) in zip(runs, runs[1:], strict=False):
+        last = [name for seen in former if (name := plain_name(seen.name))]
+        first = [name for seen in later if (name := plain_name(seen.name))]
+        same = last[-1] == first[0] if last and first else not absent
+        if begins and not same:
+            found.append(begins)
+    return found
