@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from .times import moment_text
@@ -14,6 +14,7 @@ Json = dict[str, Any]
 Record = Mapping[str, Any]
 Node = tuple[str, str] | tuple[str, str, datetime]
 Order = tuple[datetime, datetime, str, str]
+KeyParts = tuple[str, str, str, str]  # receipt time, event id, WABA, identifier
 Where = Node | Literal["holder_uncertain"] | None
 
 
@@ -24,6 +25,10 @@ class Variables:
     backfill_max_silence_days: int = 180
     number_rest_min_days: int = 45
     rotation_copy_window_days: int = 7
+    succession_wait_days: int = 90
+    one_word_name_max_silence_days: int = 365
+    body_text_from: date = date(2026, 5, 4)
+    body_text_to: date = date(2026, 8, 18)
     username_move_max_days: int = 30
     as_of: datetime | None = None
 
@@ -34,6 +39,14 @@ class Variables:
     @property
     def number_rest(self) -> timedelta:
         return timedelta(days=self.number_rest_min_days)
+
+    @property
+    def succession_wait(self) -> timedelta:
+        return timedelta(days=self.succession_wait_days)
+
+    @property
+    def one_word_silence(self) -> timedelta:
+        return timedelta(days=self.one_word_name_max_silence_days)
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Resolution:
 
     customers: dict[str, frozenset[Node]]
     portfolio_of: dict[str, str]
-    key_parts: dict[str, tuple[str, str, str]]
+    key_parts: dict[str, KeyParts]
     links: set[tuple[str, Node, Node, str]]
     claims: list[tuple[str, str, str, datetime, datetime | None, str | None]]
     leases: list[tuple[str, str, str, datetime, datetime | None]]
@@ -85,6 +98,7 @@ class Observation:
     """One place where identifiers were seen. ``paired_at`` is the date of its pairing."""
 
     event_id: str
+    waba_id: str
     path: str
     received_at: datetime
     occurred_at: datetime
@@ -97,6 +111,7 @@ class Observation:
     name: str | None = None
     tier: int = 1
     direction: str = "none"
+    reach: str | None = None  # inbound, reached or sent
     is_status: bool = False
     is_failed: bool = False
     is_undeliverable: bool = False
@@ -105,6 +120,11 @@ class Observation:
     is_message_contact: bool = False
     message_id: str | None = None
     was_ignored: bool = False
+
+    @property
+    def contact_at(self) -> datetime:
+        """When somebody wrote or was written to; a status counts from its message's first one."""
+        return self.paired_at if self.is_status else self.occurred_at
 
     @property
     def order(self) -> Order:

@@ -24,10 +24,10 @@ class Names:
         segments: Mapping[Node, Segment],
         kept: Iterable[Edge],
     ) -> None:
-        self.inbound: dict[str, list[Observation]] = defaultdict(list)
+        self.own: dict[str, list[Observation]] = defaultdict(list)
         for seen in sorted(observations, key=lambda o: o.order):
-            if seen.bsuid and seen.direction == "inbound" and plain_name(seen.name):
-                self.inbound[seen.bsuid].append(seen)
+            if seen.bsuid and plain_name(seen.name):
+                self.own[seen.bsuid].append(seen)
         self.segments = segments
         self.predecessors: dict[Node, list[Node]] = defaultdict(list)
         for edge in kept:
@@ -35,7 +35,7 @@ class Names:
 
     def named(self, node: Node) -> list[Observation]:
         if node[0] == "bsuid":
-            return self.inbound.get(node[1], [])
+            return self.own.get(node[1], [])
         return self.segments[node].named
 
     def up_to(self, node: Node, at: datetime) -> str | None:
@@ -55,4 +55,16 @@ class Names:
         node: Node = ("bsuid", bsuid)
         return self.up_to(node, at) or next(
             (plain_name(seen.name) for seen in self.named(node)), None
+        )
+
+    def own_up_to(self, node: Node, at: datetime) -> str | None:
+        """A node's own latest name up to a moment, else its first one after; nothing is carried."""
+        own = self.named(node)
+        before = [seen for seen in own if seen.evidence_at <= at]
+        return plain_name((before or own)[-1 if before else 0].name) if own else None
+
+    def own_from(self, node: Node, at: datetime) -> str | None:
+        """A node's own first name from a moment on."""
+        return next(
+            (plain_name(seen.name) for seen in self.named(node) if seen.evidence_at >= at), None
         )

@@ -6,15 +6,25 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from .events import Event
-from .identifiers import Person, contact_person, handle, person, shape
+import phonenumbers
+
+from .events import PARTICIPANT_BSUIDS, PARTICIPANT_PHONES, Event, first_filled
+from .identifiers import Person, contact_person, handle, is_blank, person
 from .model import Json, Observation
+
+STATUS_PARENTS = ("recipient_parent_user_id", "parent_recipient_user_id", "parent_user_id")
+PARTICIPANT_PARENTS = (
+    "recipient_participant_parent_user_id",
+    "participant_recipient_parent_user_id",
+)
+REACHED = ("delivered", "read", "played")
 
 
 def joined_contact(who: Person, event: Event) -> Json | None:
     """The contact of an object: by id, else by phone, else the only one; never against its id.
 
-    The only contact may show another phone (another spelling) only for the only object.
+    The only contact may name somebody only where the object is the only one too, and then may show
+    another phone (another spelling); without a phone it is never that of who shows a phone only.
     """
     contacts = event.contacts
     for contact in contacts:
@@ -24,8 +34,13 @@ def joined_contact(who: Person, event: Event) -> Json | None:
     for contact in rest:
         if who.phone and contact_person(contact).phone == who.phone:
             return contact
-    differs = bool(rest and who.phone and contact_person(rest[0]).phone)
-    return rest[0] if len(contacts) == 1 and rest and (event.is_alone or not differs) else None
+    if len(contacts) > 1 or not rest:
+        return None
+    named = contact_person(rest[0])
+    if who.phone and not who.bsuid and named.bsuid and not named.phone:
+        return None
+    names_somebody = named.bsuid or named.phone or named.parent
+    return rest[0] if event.is_alone or not names_somebody else None
 
 
 def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, str, Json]]:
@@ -35,8 +50,8 @@ def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, st
     receiver = person(item.get("to_user_id"), item.get("to"), item.get("to_parent_user_id"))
     if event.kind == "message":
         if item.get("type") != "system":
-            yield "sender", sender, "inbound", {"name": True}
-        elif (item.get("system") or {}).get("type") == "customer_identity_changed":
+            yield "sender", sender, "inbound", {}
+        elif is_new_key(item):
             yield "identity_changed", sender, "none", {}
     elif event.kind == "echo":
         yield "recipient", receiver, "outbound", {}
@@ -52,28 +67,24 @@ def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, st
             shown.malformed + thread.malformed,
         )
         direction = "outbound" if ours or context.get("echo") else "inbound"
-        yield "thread", merged, direction, {"username": context.get("username"), "name": True}
+        yield "thread", merged, direction, {"username": context.get("username")}
     elif event.kind == "status":
         if item.get("recipient_type") == "group":
-            ids = ("recipient_participant_user_id", "recipient_participant_id")
-            parents = ("recipient_participant_parent_user_id",)
+            slots = (PARTICIPANT_BSUIDS, PARTICIPANT_PHONES, PARTICIPANT_PARENTS)
         else:
-            ids = ("recipient_user_id", "recipient_id")
-            parents = (
-                "recipient_parent_user_id",
-                "parent_recipient_user_id",
-                "parent_user_id",
-            )
-        parent = next((item[name] for name in parents if item.get(name)), None)
-        yield "recipient", person(item.get(ids[0]), item.get(ids[1]), parent), "outbound", {}
+            slots = (("recipient_user_id",), ("recipient_id",), STATUS_PARENTS)
+        yield "recipient", person(*(first_filled(item, *names) for names in slots)), "outbound", {}
+    elif event.kind == "call_status":
+        ids = (item.get("recipient_user_id"), item.get("recipient_id"))
+        yield "callee", person(*ids, first_filled(item, *STATUS_PARENTS)), "outbound", {}
     elif event.kind == "call":
-        if "from_user_id" in item or item.get("direction") == "USER_INITIATED":
+        if is_call_of_a_person(item, sender, own):
             yield "caller", sender, "inbound", {}
         else:
             yield "callee", receiver, "outbound", {}
     elif event.kind == "preference":
         who = person(item.get("user_id"), item.get("wa_id"), item.get("parent_user_id"))
-        yield "person", who, "inbound", {"name": True}
+        yield "person", who, "inbound", {}
     elif event.kind == "sync":
         contact = item.get("contact") or {}
         ids = (contact.get("user_id"), contact.get("phone_number"), contact.get("parent_user_id"))
@@ -93,10 +104,57 @@ def people(event: Event, own: Collection[str]) -> Iterator[tuple[str, Person, st
             )
 
 
+def is_new_key(item: Json) -> bool:
+    """Whether a message is the system's word of a new identity key."""
+    kinds = ("customer_identity_changed", "user_identity_changed")
+    return item.get("type") == "system" and (item.get("system") or {}).get("type") in kinds
+
+
+def is_call_of_a_person(item: Json, sender: Person, own: Collection[str]) -> bool:
+    """Whether the person called: by the direction, else by who the call is from."""
+    if not is_blank(item.get("from_user_id")) or item.get("direction") == "USER_INITIATED":
+        return True
+    is_person = sender.bsuid is not None or (sender.phone is not None and sender.phone not in own)
+    return is_blank(item.get("direction")) and is_person
+
+
 def undeliverable(status: Json) -> bool:
     """Whether nobody on WhatsApp could be reached: a failed status with error 131026."""
     errors = status.get("errors") or [{}]
     return status.get("status") == "failed" and errors[0].get("code") == 131026
+
+
+def reach(event: Event, direction: str) -> str | None:
+    """How far a contact went: the person acted, was reached, or was only sent something."""
+    if direction == "inbound":
+        return "inbound"
+    if direction != "outbound" or event.item.get("status") == "failed":
+        return None
+    if event.kind == "status":
+        return "reached" if event.item.get("status") in REACHED else "sent"
+    return "reached" if was_answered(event) else "sent"
+
+
+def was_answered(event: Event) -> bool:
+    """Whether the business called and somebody answered."""
+    if event.kind == "call_status":
+        return str(event.item.get("status")).upper() == "ACCEPTED"
+    lasted = str(event.item.get("duration") or "0")
+    return event.kind == "call" and lasted.isdigit() and int(lasted) > 0
+
+
+def card_phone(entry: Json) -> str | None:
+    """The phone of a card: its ``wa_id``, else ``phone`` where that is a whole number with a plus."""
+    if not is_blank(entry.get("wa_id")):
+        return person(phone=entry["wa_id"]).phone
+    try:
+        number = phonenumbers.parse(str(entry.get("phone") or ""), None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return e164.removeprefix("+")
 
 
 def attested_phones(event: Event) -> list[str]:
@@ -107,8 +165,8 @@ def attested_phones(event: Event) -> list[str]:
     phones = []
     for card in item.get("contacts") or ():
         if (card.get("origin") or item.get("origin")) == "contact_request":
-            phones += [entry.get("wa_id") for entry in card.get("phones") or ()]
-    return [str(phone) for phone in phones if shape(phone) == "phone"]
+            phones += [card_phone(entry) for entry in card.get("phones") or ()]
+    return [phone for phone in phones if phone]
 
 
 def observe(
@@ -135,20 +193,22 @@ def observe(
                 shown.parent or known.parent,
             )
             seen = Observation(
-                event_id=event.evidence_id,
+                event_id=event.message_id,
+                waba_id=event.waba_id,
                 path=path,
                 received_at=event.received_at,
                 occurred_at=event.occurred_at,
                 evidence_at=event.evidence_at,
-                paired_at=first_status[event.waba_id, event.message_id]
+                paired_at=first_status[event.message_id, event.participant]
                 if is_status
                 else event.evidence_at,
                 bsuid=keep.bsuid,
                 phone=keep.phone,
                 parent=keep.parent,
                 username=handle(extra.get("username") or profile.get("username")),
-                name=profile.get("name") if extra.get("name") else None,
+                name=profile.get("name") if event.kind != "sync" else None,
                 direction=direction,
+                reach=reach(event, direction),
                 is_status=is_status,
                 is_failed=is_status and event.item.get("status") == "failed",
                 is_undeliverable=is_status and undeliverable(event.item),

@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .events import Event
-from .identifiers import person, plain_name
+from .identifiers import is_one_word, person, plain_name
 from .model import Node, Observation, Order, Variables, Where
+from .observations import is_new_key
 
 if TYPE_CHECKING:
     from .r3_phone_claim import Claim
@@ -43,7 +45,13 @@ class Segment:
 
     @property
     def named(self) -> list[Observation]:
-        return [seen for seen in self.inbound if plain_name(seen.name)]
+        """Contacts of any direction that show a name."""
+        ordered = sorted(self.observations, key=lambda o: o.order)
+        return [seen for seen in ordered if plain_name(seen.name)]
+
+    def contacts(self, *reach: str) -> list[datetime]:
+        """When the person acted, was reached or was sent something, in order."""
+        return sorted(seen.contact_at for seen in self.observations if seen.reach in reach)
 
 
 class PhoneLine:
@@ -102,8 +110,7 @@ class PhoneLine:
         for stretch, found in loose.items():
             live = [seen for seen in found if seen.direction == "inbound" and seen.is_live]
             contacts = [seen for seen in found if seen.path != "identity_changed"]
-            since = min((seen.evidence_at for seen in contacts), default=None)
-            self.breaks[stretch] = breaks(live, since, self.owner_signs, variables)
+            self.breaks[stretch] = breaks(live, contacts, self.owner_signs, variables)
             for seen in found:
                 place = (stretch, bisect_right(self.breaks[stretch], seen.evidence_at))
                 self.segments.setdefault(place, Segment(self.phone, [])).observations.append(seen)
@@ -135,6 +142,11 @@ class PhoneLine:
     def first_node_from(self, at: datetime) -> Node | None:
         """The first node seen on the phone from a moment on, before the phone is cut again (with
         that cut, while it may be the same change told once more)."""
+        first = self.first_sighting_from(at)
+        return first[1] if first else None
+
+    def first_sighting_from(self, at: datetime) -> tuple[datetime, Node] | None:
+        """That node, and when it was seen."""
         again = next((cut for cut in self.cuts if cut > at), None)
         found: list[tuple[Order, Node]] = [
             (segment.first.order, segment.node) for segment in self.segments.values()
@@ -146,7 +158,8 @@ class PhoneLine:
             if order[0] >= at
             and (again is None or order[0] < again or order[0] == again <= at + self.copy_window)
         ]
-        return min(later, key=lambda pair: pair[0])[1] if later else None
+        first = min(later, key=lambda pair: pair[0], default=None)
+        return (first[0][0], first[1]) if first else None
 
     def segment_ended_by(self, claim: Claim) -> Segment | None:
         """The segment a claim ended: the last one before it that no other claim lies between."""
@@ -167,8 +180,8 @@ def identity_key_changes(events: Iterable[Event]) -> list[tuple[str, datetime]]:
     """The (phone, time) of every ``customer_identity_changed``."""
     found = []
     for event in events:
-        system = event.item.get("system") or {}
-        if event.kind == "message" and system.get("type") == "customer_identity_changed":
+        if event.kind == "message" and is_new_key(event.item):
+            system = event.item.get("system") or {}
             phone = person(phone=event.item.get("from") or system.get("customer")).phone
             if phone:
                 found.append((phone, event.evidence_at))
@@ -204,29 +217,70 @@ def r5_owner_signs(
 
 def breaks(
     live: Sequence[Observation],
-    since: datetime | None,
+    contacts: Sequence[Observation],
     owner_signs: Sequence[tuple[datetime, bool]],
     variables: Variables,
 ) -> list[datetime]:
     """Where a new segment begins, by silence or a sign of a new owner between inbound sightings
-    (or first contact, ``since``, and the first): unless the names around it agree, or it is a new
+    (or the contacts before them, and the first): unless the names around it agree, or it is a new
     key only and a name is missing."""
-    runs: list[tuple[datetime | None, bool, list[Observation]]] = []
+    since = min((seen.evidence_at for seen in contacts), default=None)
+    written = [seen for seen in contacts if live and seen.order < live[0].order and seen.is_live]
+    runs: list[tuple[datetime | None, bool, list[Observation]]] = [(None, False, written)]
     for seen in live:
-        before = runs[-1][2][-1].evidence_at if runs else None
+        former = runs[-1][2]
+        before = former[-1].evidence_at if len(runs) > 1 else None
         begin = before or since
         signs = [(at, rest) for at, rest in owner_signs if begin and begin < at <= seen.evidence_at]
-        silent = before is not None and seen.evidence_at - before > variables.silence
-        if signs or silent or not runs:
+        if before is None:
+            silent = bool(written) and not written_to_lately(written, seen.evidence_at, variables)
+        else:
+            silent = seen.evidence_at - before > variables.silence and not never_rested(
+                contacts, before, seen.evidence_at, variables
+            )
+        if signs or silent or before is None:
             begins = signs[-1][0] if signs else seen.evidence_at if silent else None
             runs.append((begins, silent or any(rest for _, rest in signs), [seen]))
         else:
-            runs[-1][2].append(seen)
-    found = [begins for begins, _, _ in runs[:1] if begins]
-    for (_, _, former), (begins, absent, later) in zip(runs, runs[1:], strict=False):
-        last = [name for seen in former if (name := plain_name(seen.name))]
-        first = [name for seen in later if (name := plain_name(seen.name))]
-        same = last[-1] == first[0] if last and first else not absent
+            former.append(seen)
+    found = []
+    for place, ((_, _, former), (begins, absent, later)) in enumerate(pairwise(runs)):
+        last = [seen for seen in former if plain_name(seen.name)]
+        first = [seen for seen in later if plain_name(seen.name)]
+        same = not absent and place > 0
+        if last and first:
+            gap = later[0].evidence_at - former[-1].evidence_at
+            same = same_name(last[-1].name, first[0].name, gap, variables)
         if begins and not same:
             found.append(begins)
     return found
+
+
+def same_name(
+    left: str | None, right: str | None, silence: timedelta, variables: Variables
+) -> bool:
+    """Whether two names are one over some silence; "Ana" is many people's after a year."""
+    name = plain_name(left)
+    if name is None or name != plain_name(right):
+        return False
+    return not is_one_word(name) or silence <= variables.one_word_silence
+
+
+def written_to_lately(written: Sequence[Observation], at: datetime, variables: Variables) -> bool:
+    """Whether somebody was there who was only written to: reached within the silence, or sent
+    something within the rest of a number by whom nothing ever reached."""
+    reached = [seen.contact_at for seen in written if seen.reach == "reached"]
+    if reached:
+        return at - max(reached) <= variables.silence
+    sent = [seen.contact_at for seen in written if seen.reach == "sent"]
+    return bool(sent) and at - max(sent) <= variables.number_rest
+
+
+def never_rested(
+    contacts: Iterable[Observation], begin: datetime, end: datetime, variables: Variables
+) -> bool:
+    """Whether contacts that reached somebody follow one another, from a moment to another, so soon
+    that the number never rested and so never changed hands."""
+    alive = (seen.contact_at for seen in contacts if seen.reach in ("inbound", "reached"))
+    times = [begin, *sorted(at for at in alive if begin < at < end), end]
+    return all(at - before <= variables.number_rest for before, at in pairwise(times))

@@ -63,3 +63,13 @@ def r11_overrides(
         {pair for pair in wanted["cannot_link"] if frozenset(pair) not in clash},
         problems,
     )
+
+
+def r11_parted(rows: Iterable[Mapping[str, Any]], as_of: datetime) -> set[frozenset[str]]:
+    """The pairs of BSUIDs that a person says are two people: no change between them is theirs."""
+    said: dict[str, set[frozenset[str]]] = {"must_link": set(), "cannot_link": set()}
+    for row in rows:
+        expired = bool(row.get("expires_at")) and utc(row["expires_at"]) <= as_of
+        if not expired and row["left_type"] == row["right_type"] == "bsuid":
+            said[row["decision"]].add(frozenset((row["left_value"], row["right_value"])))
+    return said["cannot_link"] - said["must_link"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +10,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .events import Event
-from .identifiers import BSUID, contact_person, handle, person, shape
+from .identifiers import BSUID, contact_person, handle, is_blank, person
 from .model import Json, Node, Observation, Variables, label
 from .observations import joined_contact
 from .times import MICROSECOND
 
 if TYPE_CHECKING:
+    from .names import Names
     from .phone_line import PhoneLine
 
+BODY = re.compile(rf"User .* changed from ({BSUID.pattern}) to ({BSUID.pattern})", re.DOTALL)
+BSUID_ANYWHERE = re.compile(BSUID.pattern)
 ROTATIONS = ("user_changed_number", "customer_changed_number", "user_changed_user_id")
 STRENGTH = {"typed": 4, "user_id_update": 3, "phone": 2, "body_text": 1}
 
@@ -28,6 +32,7 @@ class Change:
     at: datetime
     received_at: datetime
     event_id: str
+    waba_id: str
     strength: str
     old_bsuid: str | None
     old_phone: str | None
@@ -62,16 +67,19 @@ class Change:
 
 
 def old_in_body(body: Any, new_bsuid: str | None) -> str | None:
-    """The old BSUID of a body that holds exactly two ids, at its end, the second the new one."""
-    words = str(body or "").split()
-    ids = [word for word in words if BSUID.fullmatch(word)]
-    if len(ids) != 2 or new_bsuid is None or ids[1] != new_bsuid or len(words) < 3:
+    """The old BSUID of a body that is Meta's sentence to the letter and holds two ids, the second
+    the new one: whoever is named like an id, or like the sentence, proves nothing."""
+    told = BODY.fullmatch(str(body or "").strip())
+    if told is None or told[2] != new_bsuid or len(BSUID_ANYWHERE.findall(told[0])) != 2:
         return None
-    return ids[0] if words[-1] == ids[1] and words[-3] == ids[0] else None
+    return told[1]
 
 
-def read_change(event: Event, nobody: Collection[str]) -> Change | None:
-    """The change an event tells of, in any generation."""
+def read_change(event: Event, nobody: Collection[str], variables: Variables) -> Change | None:
+    """The change an event tells of, in any generation.
+
+    The body is read only where it is the only carrier of the old side, in the weeks it was.
+    """
     item = event.item
     body = None
     contact: Json = {}
@@ -81,16 +89,23 @@ def read_change(event: Event, nobody: Collection[str]) -> Change | None:
             return None
         old = person(
             system.get("previous_user_id"),
-            item.get("from") or system.get("customer"),
+            item.get("from"),
             system.get("previous_parent_user_id"),
+            system.get("customer"),
         )
         new = person(
             system.get("user_id"),
-            system.get("wa_id") or system.get("new_wa_id"),
+            system.get("wa_id"),
             system.get("parent_user_id"),
+            system.get("new_wa_id"),
         )
-        if shape(system.get("previous_user_id")) == "blank":
-            body = old_in_body(system.get("body"), new.bsuid)
+        untold = is_blank(system.get("previous_user_id"))
+        if untold and old.bsuid == new.bsuid:
+            old = replace(old, bsuid=None)
+        weeks = variables.body_text_from <= event.evidence_at.date() <= variables.body_text_to
+        if untold and weeks and system["type"] == "user_changed_user_id":
+            if old.bsuid is None and old.phone is None:
+                body = old_in_body(system.get("body"), new.bsuid)
         named = "typed"
     elif event.kind == "user_id_update":
         ids, parents = item.get("user_id") or {}, item.get("parent_user_id") or {}
@@ -113,7 +128,8 @@ def read_change(event: Event, nobody: Collection[str]) -> Change | None:
     return Change(
         event.evidence_at,
         event.received_at,
-        event.evidence_id,
+        event.message_id,
+        event.waba_id,
         named if both else "body_text" if body else "phone",
         old_bsuid,
         allowed(old.phone),
@@ -162,6 +178,7 @@ def r2_sightings(raw: Iterable[Change], changes: Iterable[Change]) -> list[Obser
     def sighting(change: Change, path: str, at: datetime, **ids: Any) -> Observation:
         return Observation(
             event_id=change.event_id,
+            waba_id=change.waba_id,
             path=path,
             received_at=change.received_at,
             occurred_at=at,
@@ -249,9 +266,42 @@ def r2_old_side(
     return here or r2_waiting(change, changes, phones)
 
 
-def r2_candidates(changes: Sequence[Change], phones: Mapping[str, PhoneLine]) -> list[Edge]:
-    """The edges each change could make, both ends resolved to nodes."""
-    edges = []
+def r2_new_side(
+    change: Change,
+    changes: Sequence[Change],
+    phones: Mapping[str, PhoneLine],
+    names: Names,
+    variables: Variables,
+) -> tuple[Node | None, Node | None]:
+    """The new BSUID of a change, else whom it waited for: the first node on its new phone.
+
+    The wait is long when that node was first seen over ``succession_wait_days`` later: then a node
+    of another name is somebody else. Also returns who was refused so.
+    """
+    if change.new_bsuid:
+        return ("bsuid", change.new_bsuid), None
+    if change.new_phone not in phones:
+        return None, None
+    first = phones[change.new_phone].first_sighting_from(change.at)
+    if first is None:
+        return None, None
+    seen_at, node = first
+    old = r2_old_side(change, changes, phones)
+    if old and seen_at - change.at > variables.succession_wait:
+        theirs, mine = names.own_up_to(old, change.at), names.own_from(node, seen_at)
+        if theirs and mine and theirs != mine:
+            return None, node
+    return node, None
+
+
+def r2_candidates(
+    changes: Sequence[Change],
+    phones: Mapping[str, PhoneLine],
+    names: Names,
+    variables: Variables,
+) -> tuple[list[Edge], set[tuple[str, tuple[str, ...]]]]:
+    """The edges each change could make, both ends resolved to nodes, and who came too late."""
+    edges, reviews = [], set()
     for change in changes:
         old: Node | None = ("bsuid", change.old_bsuid) if change.old_bsuid else None
         new: Node | None = ("bsuid", change.new_bsuid) if change.new_bsuid else None
@@ -266,11 +316,12 @@ def r2_candidates(changes: Sequence[Change], phones: Mapping[str, PhoneLine]) ->
             here = phones[change.old_phone].node_before(change.at)
             loose = here is None or here[0] == "phone"
             old = here or r2_waiting(change, changes, phones)
-        if new is None and change.new_phone in phones:
-            new = phones[change.new_phone].first_node_from(change.at)
+        new, late = r2_new_side(change, changes, phones, names, variables)
         if old and new:
             edges.append(Edge(old, new, STRENGTH["phone"], change, loose))
-    return [edge for edge in edges if edge.old != edge.new]
+        if old and late:
+            reviews.add(("late_succession", tuple(sorted((label(old), label(late))))))
+    return [edge for edge in edges if edge.old != edge.new], reviews
 
 
 def r2_told_twice(
@@ -301,35 +352,88 @@ def r2_told_twice(
     return sides
 
 
+class Walks:
+    """The tours of nodes: walks over told changes, each at or after the one before, that come back.
+
+    Between two of its tours a node was somebody's twice, so edges on both sides are no rivals.
+    """
+
+    def __init__(self, edges: Iterable[Edge]) -> None:
+        self.into: dict[Node, list[Edge]] = defaultdict(list)
+        for edge in edges:
+            self.into[edge.new].append(edge)
+        self._closings: dict[tuple[Node, int], list[datetime]] = {}
+
+    def closings(self, node: Node, strength: int) -> list[datetime]:
+        """When tours of a node close that have no edge weaker than ``strength``."""
+        if (node, strength) not in self._closings:
+            ends = [edge for edge in self.into[node] if edge.strength >= strength]
+            found = [edge.change.at for edge in ends if self._comes_from(node, edge, strength)]
+            self._closings[node, strength] = found
+        return self._closings[node, strength]
+
+    def _comes_from(self, node: Node, last: Edge, strength: int) -> bool:
+        """Whether a walk that ends in an edge began at a node; looked for backwards in time."""
+        latest = {last.old: last.change.at}
+        frontier = [last.old]
+        while frontier:
+            here = frontier.pop()
+            if here == node:
+                return True
+            for edge in self.into[here]:
+                at = edge.change.at
+                known = latest.get(edge.old)
+                if edge.strength >= strength and at <= latest[here] and not (known and known >= at):
+                    latest[edge.old] = at
+                    frontier.append(edge.old)
+        return False
+
+    def part(self, node: Node, one: Edge, other: Edge) -> bool:
+        """Whether a tour of a node lies between two edges at it, no weaker than the weaker one."""
+        begin, end = sorted((one.change.at, other.change.at))
+        weaker = min(one.strength, other.strength)
+        return any(begin < at <= end for at in self.closings(node, weaker))
+
+
 def r2_kept(
     candidates: Sequence[Edge], variables: Variables
 ) -> tuple[list[Edge], set[tuple[str, tuple[str, ...]]]]:
-    """Keep an edge that is strictly the strongest at both of its ends; review the ties."""
-    best: dict[tuple[Node, Node], Edge] = {}
-    for edge in sorted(candidates, key=lambda e: (-e.strength, e.change.order)):
-        best.setdefault((edge.old, edge.new), edge)
-    edges = list(best.values())
+    """Keep an edge that is strictly stronger than its rivals at both of its ends; review the ties.
+
+    Rivals leave one node for different partners, or enter one from different sides, with no tour of
+    that node between them. Two partners are joined if any of the edges between them is kept.
+    """
     sides = r2_told_twice(candidates, variables)
+    walks = Walks(candidates)
+    out, into = defaultdict(list), defaultdict(list)
+    for edge in candidates:
+        out[edge.old].append(edge)
+        into[edge.new].append(edge)
 
     def side(edge: Edge) -> tuple[Node, int]:
         return sides.get((edge.old, edge.new), (edge.old, edge.strength))
 
-    reviews = set()
-    kept = []
-    for edge in edges:
-        forks = [other for other in edges if other.old == edge.old and other.new != edge.new]
-        joins = [o for o in edges if o.new == edge.new and side(o)[0] != side(edge)[0]]
+    reviews: set[tuple[str, tuple[str, ...]]] = set()
+    kept: dict[tuple[Node, Node], Edge] = {}
+    for edge in sorted(candidates, key=lambda e: (-e.strength, e.change.order)):
+        forks = [o for o in out[edge.old] if o.new != edge.new]
+        forks = [o for o in forks if not walks.part(edge.old, edge, o)]
+        joins = [o for o in into[edge.new] if side(o)[0] != side(edge)[0]]
+        joins = [o for o in joins if not walks.part(edge.new, edge, o)]
         strongest_fork = max((other.strength for other in forks), default=0)
         strongest_join = max((side(other)[1] for other in joins), default=0)
         if edge.strength > strongest_fork and side(edge)[1] > strongest_join:
-            kept.append(edge)
+            kept.setdefault((edge.old, edge.new), edge)
         if edge.strength == strongest_fork:
             tied = [other for other in forks if other.strength == strongest_fork]
             reviews.add(fork_review([edge, *tied]))
         if side(edge)[1] == strongest_join:
             tied = [other for other in joins if side(other)[1] == strongest_join]
             reviews.add(fork_review([edge, *tied]))
-    return kept, reviews
+    for edge in kept.values():
+        if edge.strength == STRENGTH["body_text"]:
+            reviews.add(("body_text_only", tuple(sorted((label(edge.old), label(edge.new))))))
+    return list(kept.values()), reviews
 
 
 def fork_review(tied: Iterable[Edge]) -> tuple[str, tuple[str, ...]]:
@@ -338,13 +442,29 @@ def fork_review(tied: Iterable[Edge]) -> tuple[str, tuple[str, ...]]:
 
 
 def r2_cycles(kept: Sequence[Edge]) -> set[tuple[str, tuple[str, ...]]]:
-    """The cycles among kept edges; every node has at most one edge on, so they are easy to walk."""
-    onward = {edge.old: edge.new for edge in kept}
-    reviews = set()
-    for start in onward:
-        walk = [start]
-        while (step := onward.get(walk[-1])) is not None and step not in walk:
-            walk.append(step)
-        if step == start:
-            reviews.add(("succession_cycle", tuple(sorted(label(node) for node in walk))))
-    return reviews
+    """The circles among kept edges: who can be reached from whom and back."""
+    onward: dict[Node, set[Node]] = defaultdict(set)
+    for edge in kept:
+        onward[edge.old].add(edge.new)
+    while ends := {n for n, to in onward.items() if not to & onward.keys()}:
+        for node in ends:
+            del onward[node]
+
+    def reached(start: Node) -> set[Node]:
+        found: set[Node] = set()
+        frontier = [start]
+        while frontier:
+            fresh = (onward[frontier.pop()] & onward.keys()) - found
+            found |= fresh
+            frontier += fresh
+        return found
+
+    ways = {node: reached(node) for node in list(onward)}
+    circles = {
+        frozenset(other for other in ways[node] if node in ways[other])
+        for node in ways
+        if node in ways[node]
+    }
+    return {
+        ("succession_cycle", tuple(sorted(label(node) for node in circle))) for circle in circles
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,6 +30,10 @@ class Claim:
     openers: list[Observation] = field(default_factory=list)
     last_paired_at: datetime | None = None
 
+    @property
+    def is_held(self) -> bool:
+        return self.end is None or self.start < self.end
+
 
 def r3_openers(pairings: Iterable[Observation]) -> list[Observation]:
     """All pairings that are not from statuses, and the first pairing of each pair of any kind."""
@@ -45,13 +49,19 @@ def r3_claims(
     pairings: Sequence[Observation],
     changes: Iterable[Change],
     cuts: Mapping[str, Sequence[datetime]],
+    parted: Collection[frozenset[str]],
 ) -> list[Claim]:
-    """Open, continue and close the claims, in the order of their openers."""
+    """Open, continue and close the claims, in the order of their openers.
+
+    Of two openers at one instant the later in that order holds; the claim of the other has no
+    length: it only says who lost. A change of two BSUIDs that are ``parted`` is nobody's.
+    """
     openers = r3_openers(pairings)
     away: dict[str, list[datetime]] = defaultdict(list)
     for change in changes:
         for bsuid in change.old_names - {change.new_bsuid}:
-            away[bsuid].append(change.at)
+            if frozenset((bsuid, change.new_bsuid)) not in parted:
+                away[bsuid].append(change.at)
     claims: dict[tuple[str, str, datetime | None], Claim] = {}
     for opener in openers:
         closers: list[tuple[datetime, int, Order | None, str | None]] = []

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .model import Components, Node, Observation, Variables
-from .r2_succession import STRENGTH, r2_candidates, r2_kept
+from .names import Names
+from .r2_succession import STRENGTH, Change, r2_candidates, r2_kept
 
 if TYPE_CHECKING:
-    from .r2_succession import Change
+    from .phone_line import Segment
+    from .r3_phone_claim import Claim
+
+
+def r8_under_another_name(
+    segment: Segment, claim: Claim, differ: bool, variables: Variables
+) -> bool:
+    """Whether the number that somebody attested wrote under another name just before."""
+    wrote = segment.contacts("inbound")
+    lately = bool(wrote) and claim.start - wrote[-1] <= variables.silence
+    return claim.opened.tier == 2 and differ and lately
 
 
 def r8_void(
-    pairings: Sequence[Observation], changes: Sequence[Change], variables: Variables
+    pairings: Sequence[Observation],
+    changes: Sequence[Change],
+    parted: Collection[frozenset[str]],
+    variables: Variables,
 ) -> tuple[set[tuple[str, str]], set[tuple[str, tuple[str, ...]]]]:
     """The attested pairings, as (event id, path), of numbers that somebody else was just seen with.
 
     Joined with the sender counts by succession through named BSUIDs only, as the phone-derived ones
     need the claims, which need this.
     """
-    named = [edge for edge in r2_candidates(changes, {}) if edge.strength != STRENGTH["phone"]]
+    found, _ = r2_candidates(changes, {}, Names((), {}, ()), variables)
+    named = [edge for edge in found if edge.strength != STRENGTH["phone"]]
     kept, _ = r2_kept(named, variables)
     groups = Components()
     for edge in kept:
-        groups.join(edge.old, edge.new)
+        if frozenset((edge.old[1], edge.new[1])) not in parted:
+            groups.join(edge.old, edge.new)
     void, reviews = set(), set()
     granted: set[tuple[str | None, Node, datetime]] = set()
     for asked in sorted(pairings, key=lambda o: o.pairing_order):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .events import Event, deduplicate, portfolio_of, read_events
+from .events import Event, by_portfolio, first_statuses, read_events
 from .messages import attribute_messages
-from .model import Components, Node, Observation, Record, Resolution, Variables
+from .model import Components, KeyParts, Node, Observation, Record, Resolution, Variables
 from .names import Names
 from .observations import observe
 from .phone_line import PhoneLine, identity_key_changes, r5_owner_signs
@@ -21,18 +21,19 @@ from .r2_succession import (
     r2_cycles,
     r2_kept,
     r2_mover,
+    r2_new_side,
     r2_sightings,
     read_change,
 )
 from .r3_phone_claim import r3_claims
 from .r4_username_lease import r4_leases
-from .r5_backfill import r5_backfill
+from .r5_backfill import r5_backfill, r5_came_by_rotation
 from .r6_holder_changed import r6_holder_changed
 from .r7_missed_succession import r7_missed_successions
 from .r8_shared_contact import r8_void
 from .r9_enterprise import r9_enterprise
-from .r10_key import r10_key
-from .r11_override import r11_overrides
+from .r10_key import r10_evidence, r10_key
+from .r11_override import r11_overrides, r11_parted
 
 if TYPE_CHECKING:
     from .r3_phone_claim import Claim
@@ -43,7 +44,7 @@ class Decided:
     """The result of one portfolio, before keys from other portfolios matter."""
 
     customers: dict[str, frozenset[Node]]
-    key_parts: dict[str, tuple[str, str, str]]
+    key_parts: dict[str, KeyParts]
     links: set[tuple[Node, Node, str]]
     claims: list[Claim]
     leases: list[tuple[str, str, datetime, datetime | None]]
@@ -58,26 +59,28 @@ def decide(
     events: Sequence[Event],
     overrides: Sequence[Mapping[str, Any]],
     ignored: Collection[str],
-    first_status: Mapping[tuple[str, str], datetime],
     as_of: datetime,
     variables: Variables,
 ) -> Decided:
     """Apply every rule to the events of one portfolio."""
     own = {event.display for event in events if event.display}
     nobody = own | set(ignored)
-    shown, malformed = observe(events, ignored, own, first_status)
+    shown, malformed = observe(events, ignored, own, first_statuses(events))
     reviews = {("malformed_identifier", (value,)) for value in malformed}
 
-    raw = [change for event in events if (change := read_change(event, nobody))]
+    raw = [change for event in events if (change := read_change(event, nobody, variables))]
     changes = r2_changes(raw, variables)
     cuts = r2_cuts(changes)
     shown += r2_sightings(raw, changes)
 
-    void, found = r8_void([seen for seen in shown if seen.is_pairing], changes, variables)
+    parted = r11_parted(overrides, as_of)
+    seen_together = [seen for seen in shown if seen.is_pairing]
+    void, found = r8_void(seen_together, changes, parted, variables)
     reviews |= found
     observations = [seen for seen in shown if (seen.event_id, seen.path) not in void]
     pairings = [seen for seen in observations if seen.is_pairing]
-    claims = r3_claims(pairings, changes, cuts)
+    all_claims = r3_claims(pairings, changes, cuts, parted)
+    claims = [claim for claim in all_claims if claim.is_held]
 
     phone_only = [
         replace(seen, evidence_at=seen.paired_at)
@@ -105,14 +108,22 @@ def decide(
     reviews |= found
     forbidden = {frozenset(pair) for pair in cannot}
 
-    candidates = r2_candidates(changes, lines)
+    own_names = Names(observations, segments, ())
+    candidates, found = r2_candidates(changes, lines, own_names, variables)
+    reviews |= found
     kept, found = r2_kept(candidates, variables)
     reviews |= found | r2_cycles(kept)
     allowed = [edge for edge in kept if frozenset((edge.old, edge.new)) not in forbidden]
     names = Names(observations, segments, allowed)
-    evidence_for_r5 = (lines, names, candidates, changes, pairings)
-    uncut, _ = r5_backfill(*evidence_for_r5, set(), variables)
-    backfilled, found = r5_backfill(*evidence_for_r5, forbidden, variables)
+    new_sides = [
+        (change, r2_new_side(change, changes, lines, own_names, variables)[0]) for change in changes
+    ]
+
+    def came_by_rotation(claim: Claim) -> bool:
+        return r5_came_by_rotation(claim, new_sides, candidates, pairings)
+
+    uncut, _ = r5_backfill(lines, names, came_by_rotation, (), variables)
+    backfilled, found = r5_backfill(lines, names, came_by_rotation, forbidden, variables)
     reviews |= found
     existing = {frozenset((edge.old, edge.new)) for edge in kept}
     existing |= {frozenset((left, right)) for left, right, _ in uncut}
@@ -128,19 +139,19 @@ def decide(
     for left, right, _ in links:
         groups.join(left, right)
 
-    evidence: dict[Node, list[tuple[datetime, str, str]]] = defaultdict(list)
+    evidence: dict[Node, list[tuple[datetime, str, str, str]]] = defaultdict(list)
     for seen in observations:
         if seen.bsuid:
-            evidence["bsuid", seen.bsuid].append((seen.received_at, seen.event_id, seen.bsuid))
+            evidence["bsuid", seen.bsuid].append(r10_evidence(seen, seen.bsuid))
     for node, segment in segments.items():
-        evidence[node] += [(o.received_at, o.event_id, o.phone or "") for o in segment.observations]
+        evidence[node] += [r10_evidence(seen, segment.phone) for seen in segment.observations]
     customers, key_parts, key_of = {}, {}, {}
     for group in groups.groups():
         key, parts = r10_key(one for node in group for one in evidence[node])
         customers[key], key_parts[key] = group, parts
         key_of |= dict.fromkeys(group, key)
 
-    lost, found = r6_holder_changed(claims, key_of.__getitem__)
+    lost, found = r6_holder_changed(all_claims, key_of.__getitem__)
     reviews |= found
     leases = r4_leases(observations)
     reviews |= r7_missed_successions(observations, leases, names, key_of.__getitem__, variables)
@@ -156,12 +167,16 @@ def decide(
             if isinstance(found, tuple):
                 return key_of[found]
             return found or "never_reached"
+        if seen.is_failed and seen.parent:
+            shows = {customer for customer, parent in parents if parent == seen.parent}
+            return shows.pop() if len(shows) == 1 else "no_identifier"
         return "ignored" if seen.was_ignored else "no_identifier"
 
+    shown_parents = [seen for seen in observations if seen.parent and (seen.bsuid or seen.phone)]
     parents = {
         (customer, seen.parent)
-        for seen in observations
-        if seen.parent and (customer := customer_seen(seen)) in customers
+        for seen in shown_parents
+        if (customer := customer_seen(seen)) in customers
     }
     return Decided(
         customers,
@@ -190,34 +205,20 @@ def resolve(
     in ``ignored`` holds in every portfolio. The order of the records does not matter.
     """
     variables = variables or Variables()
-    events = deduplicate(read_events(records))
-    as_of = variables.as_of or max((e.received_at for e in events), default=datetime.now(UTC))
-    first_status: dict[tuple[str, str], datetime] = {}
-    by_portfolio: dict[str, list[Event]] = defaultdict(list)
-    homes: dict[str, set[str]] = defaultdict(set)
-    ordered = sorted(events, key=lambda e: (e.evidence_at, e.received_at, e.event_id))
-    for event in ordered:
-        if event.kind == "status":
-            first_status.setdefault((event.waba_id, event.message_id), event.evidence_at)
-    for event in ordered:
-        at = event.evidence_at
-        if event.kind == "status":
-            at = first_status[event.waba_id, event.message_id]
-        portfolio = portfolio_of(event.waba_id, at, business_accounts)
-        by_portfolio[portfolio].append(event)
-        homes[portfolio].add(event.waba_id)
-
+    homes = by_portfolio(read_events(records), business_accounts)
+    received = [event.received_at for events in homes.values() for event in events]
+    as_of = variables.as_of or max(received, default=datetime.now(UTC))
     whole = Resolution({}, {}, {}, set(), [], [], {}, set(), set(), set())
     parents: set[tuple[str, str]] = set()
     successions: set[tuple[str, str]] = set()
-    for portfolio, mine in by_portfolio.items():
+    for portfolio, mine in homes.items():
         rows = [row for row in overrides if row["portfolio_id"] == portfolio]
         nobody = {row for row in ignored if isinstance(row, str)} | {
             row["identifier_value"]
             for row in ignored
             if not isinstance(row, str) and row["portfolio_id"] == portfolio
         }
-        one = decide(mine, rows, nobody, first_status, as_of, variables)
+        one = decide(mine, rows, nobody, as_of, variables)
         whole.customers.update(one.customers)
         whole.portfolio_of.update(dict.fromkeys(one.customers, portfolio))
         whole.key_parts.update(one.key_parts)
