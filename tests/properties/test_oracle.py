@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from datetime import timedelta
 from itertools import permutations
@@ -95,7 +96,7 @@ def test_r5_silence_before_the_pairing(days, later_name, joined):
     assert ("backfill_declined" in kinds(result)) is not joined
 
 
-def test_r5_outbound_messages_do_not_break_silence():
+def test_r5_what_was_only_sent_does_not_break_silence():
     result = solve(
         wire.message("2026-01-01", phone=P1, name="Ana"),
         wire.status("2026-05-01", "sent", phone=P1, id="wamid.sent"),
@@ -104,6 +105,112 @@ def test_r5_outbound_messages_do_not_break_silence():
     )
     assert rules(result) == []
     assert of_message(result, "wamid.sent") == customer_with(result, P1)
+
+
+@pytest.mark.parametrize(
+    ("contact", "days", "joined"),
+    [
+        (wire.echo, 45, True),
+        (wire.echo, 46, False),
+        ("sent", 45, True),
+        ("sent", 46, False),
+        ("delivered", 180, True),
+        ("delivered", 181, False),
+        ("read", 180, True),
+        ("played", 180, True),
+    ],
+)
+def test_r5_whoever_the_business_wrote_to_first_is_one_customer(contact, days, joined):
+    start = utc("2026-01-01")
+    written = (
+        wire.status(start, contact, phone=P1)
+        if isinstance(contact, str)
+        else contact(start, phone=P1)
+    )
+    result = solve(
+        written, wire.message(start + timedelta(days=days), phone=P1, bsuid=A, name="Ana")
+    )
+    assert rules(result) == (["R5"] if joined else [])
+    assert ("backfill_declined" in kinds(result)) is not joined
+
+
+@pytest.mark.parametrize(("duration", "joined"), [(None, False), (0, False), (35, True)])
+def test_r5_an_answered_call_reached_somebody(duration, joined):
+    result = solve(
+        wire.call("2026-01-01", phone=P1, outbound=True, event="terminate", duration=duration),
+        wire.message("2026-04-01", phone=P1, bsuid=A),
+    )
+    assert rules(result) == (["R5"] if joined else [])
+
+
+@pytest.mark.parametrize(("status", "joined"), [("RINGING", False), ("ACCEPTED", True)])
+def test_r5_the_status_of_a_call_is_a_contact(status, joined):
+    result = solve(
+        wire.call_status("2026-01-01", status, phone=P1),
+        wire.message("2026-04-01", phone=P1, bsuid=A),
+    )
+    assert rules(result) == (["R5"] if joined else [])
+
+
+def monthly(status: str, days: range) -> list:
+    start = utc("2025-01-01")
+    return [
+        wire.status(start + timedelta(days=day), status, phone=P1, id=f"wamid.{day}")
+        for day in days
+    ]
+
+
+def test_r5_a_number_that_never_rested_never_changed_hands():
+    early = wire.message("2025-01-01", phone=P1, name="Ana")
+    late = wire.message("2025-12-01", phone=P1, bsuid=A, name="Zoe")
+    assert rules(solve(early, *monthly("delivered", range(40, 330, 45)), late)) == ["R5"]
+    assert rules(solve(early, *monthly("delivered", range(40, 330, 46)), late)) == []
+    assert rules(solve(early, *monthly("sent", range(40, 330, 45)), late)) == []
+    phone_only = wire.message("2025-12-01", phone=P1, name="Zoe")
+    assert len(solve(early, *monthly("delivered", range(40, 330, 45)), phone_only).customers) == 1
+    assert len(solve(early, *monthly("delivered", range(40, 330, 46)), phone_only).customers) == 2
+
+
+@pytest.mark.parametrize(("days", "segments"), [(180, 1), (181, 2)])
+def test_r5_who_writes_long_after_somebody_was_written_to_is_another(days, segments):
+    start = utc("2025-01-01")
+    result = solve(
+        wire.status(start, "delivered", phone=P1),
+        wire.message(start + timedelta(days=days), phone=P1, name="Ana"),
+    )
+    assert len(result.customers) == segments
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "joined"),
+    [
+        ("Ana", 365, True),
+        ("Ana", 366, False),
+        ("Ana 🌸", 366, False),
+        ("Ana Souza", 366, True),
+    ],
+)
+def test_r5_a_name_of_one_word_proves_for_a_year(name, days, joined):
+    start = utc("2025-01-01")
+    again = start + timedelta(days=days)
+    early = wire.message(start, phone=P1, name=name)
+    result = solve(early, wire.message(again, phone=P1, bsuid=A, name=name))
+    assert rules(result) == (["R5"] if joined else [])
+    result = solve(early, wire.message(again, phone=P1, name=name))
+    assert (len(result.customers) == 1) is joined
+
+
+def test_r5_a_name_from_a_status_or_an_echo_counts():
+    early = wire.message("2025-06-01", phone=P1, name="Ana")
+    paired = wire.message("2026-04-01", phone=P1, bsuid=A)
+    for later in (
+        wire.status("2026-04-02", "read", bsuid=A, name="Ana"),
+        wire.echo("2026-04-02", bsuid=A, name="Ana"),
+    ):
+        assert rules(solve(early, paired, later)) == ["R5"]
+    assert (
+        rules(solve(early, paired, wire.state_sync("2026-04-02", bsuid=A, full_name="Ana"))) == []
+    )
 
 
 def test_r5_names_blank_or_without_letters_never_match():
@@ -201,6 +308,22 @@ def test_r3_a_status_pairing_is_dated_at_the_first_status_of_its_message():
         (P1, A, "05-02", "06-01", "other_bsuid"),
         (P1, B, "06-01", None, None),
     ]
+
+
+def test_r3_of_two_bsuids_at_one_instant_one_holds_the_phone():
+    result = solve(
+        wire.message("2026-05-01", phone=P1, bsuid=A, id="wamid.1", name="Ana"),
+        wire.message("2026-05-01", phone=P1, bsuid=B, id="wamid.2", name="Bo"),
+    )
+    assert groups(result) == customers({A}, {B})
+    assert claims(result) == [(P1, B, "05-01", None, None)]
+    assert "phone_two_bsuids" in kinds(result)
+    two_phones = solve(
+        wire.message("2026-05-01", phone=P1, bsuid=A, id="wamid.1"),
+        wire.message("2026-05-01", phone=P2, bsuid=A, id="wamid.2"),
+    )
+    assert claims(two_phones) == [(P2, A, "05-01", None, None)]
+    assert "bsuid_two_phones" in kinds(two_phones)
 
 
 def test_history_and_sync_count_from_their_receipt():
@@ -516,6 +639,37 @@ def test_r8_an_attested_number_adopts_its_era():
         assert claims(result) == [(P1, A, "07-01", None, None)]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("+5511988940001", True),
+        ("+55 11 98894-0001", True),
+        ("11 98894-0001", False),
+        ("+55 11 1", False),
+        ("call me", False),
+    ],
+)
+def test_r8_a_card_without_wa_id_is_read_by_its_phone(written, read):
+    asked = wire.shared_contact("2026-07-01", None, written=written, bsuid=A)
+    assert [claim[0] for claim in claims(solve(asked))] == (["5511988940001"] if read else [])
+
+
+@pytest.mark.parametrize(
+    ("days", "name", "rule", "question"),
+    [(180, "Bob", [], True), (180, "Ana", ["R8"], False), (180, None, ["R8"], False)],
+)
+def test_r8_a_number_that_wrote_under_another_name_is_a_question(days, name, rule, question):
+    start = utc("2026-01-01")
+    asked = start + timedelta(days=days)
+    result = solve(
+        wire.message(start, phone=P1, name="Ana"),
+        wire.shared_contact(asked, P1, bsuid=A, name=name),
+    )
+    assert rules(result) == rule
+    assert ("backfill_declined" in kinds(result)) is question
+    assert len(claims(result)) == 1
+
+
 @pytest.mark.parametrize("origin", ["other", None])
 def test_r8_any_other_card_is_never_identity(origin):
     result = solve(
@@ -558,6 +712,19 @@ def test_r9_parents_join_enterprises_across_portfolios_only():
     assert result.enterprise == {expected}
 
 
+def test_r9_a_failed_send_to_a_parent_is_that_of_the_one_who_shows_it():
+    parent = "BR.ENT.91"
+    failed = wire.status("2026-07-02", "failed", parent=parent, id="wamid.f")
+    shown = wire.message("2026-07-01", bsuid=A, parent=parent)
+    result = solve(shown, failed)
+    assert of_message(result, "wamid.f") == customer_with(result, A)
+    another = wire.message("2026-07-01", bsuid=B, parent=parent)
+    assert of_message(solve(shown, another, failed), "wamid.f") == "no_identifier"
+    assert of_message(solve(failed), "wamid.f") == "no_identifier"
+    slot = wire.status("2026-07-02", "failed", bsuid=parent, id="wamid.f")
+    assert of_message(solve(shown, slot), "wamid.f") == customer_with(result, A)
+
+
 def test_r10_a_key_is_the_earliest_observation_and_outlives_a_corrected_mapping():
     story = [
         wire.message("2026-01-01", phone=P1, name="Ana"),
@@ -581,6 +748,39 @@ def test_same_bsuid_in_two_portfolios_is_two_customers():
     assert len(solve(*story, accounts=one).customers) == 1
 
 
+def test_one_event_in_two_portfolios_is_two_with_keys_of_their_own():
+    story = [
+        wire.message("2026-07-01", bsuid=A, phone=P1, id="wamid.1"),
+        wire.message("2026-07-01", bsuid=A, phone=P1, id="wamid.1", waba="2", number="3"),
+    ]
+    result = solve(*story)
+    assert len(result.customers) == 2
+    assert len(result.message_customer) == 2
+
+
+def test_a_message_is_one_under_all_wabas_of_its_portfolio():
+    accounts = [*ACCOUNTS, {"waba_id": "2", "portfolio_id": PORTFOLIO}]
+    moved = {"waba": "2", "number": "3"}
+    result = solve(
+        wire.status("2026-07-01", "sent", phone=P1, id="wamid.1"),
+        wire.status("2026-07-02", "read", phone=P1, bsuid=A, id="wamid.1", **moved),
+        wire.message("2026-07-03", phone=P1, bsuid=A, id="wamid.2"),
+        wire.message("2026-07-03", phone=P1, bsuid=A, id="wamid.2", **moved),
+        accounts=accounts,
+    )
+    assert groups(result) == customers({A})
+    assert len(result.message_customer) == 2
+    assert claims(result) == [(P1, A, "07-01", None, None)], "dated at the first status"
+
+
+def test_a_message_without_an_id_is_one_whatever_its_contact_shows():
+    result = solve(
+        wire.message("2026-07-01", bsuid=A, name="Eva Rossi", id=""),
+        wire.message("2026-07-01", bsuid=A, name="Eva R.", id="", received="2026-07-02"),
+    )
+    assert len(result.message_customer) == 1
+
+
 def test_r11_overrides_are_exact():
     story = [
         wire.message("2026-01-01", phone=P1, name="Ana"),
@@ -602,6 +802,19 @@ def test_r11_overrides_are_exact():
         result = solve(*story, overrides=rows)
         assert result.partition() == plain.partition()
         assert "override_problem" in kinds(result)
+
+
+def test_r11_a_rotation_between_two_people_takes_no_number_away():
+    story = [
+        wire.message("2026-08-15", phone=P1, bsuid=A),
+        wire.rotation("2026-09-01", A, B),
+        wire.message("2026-09-05", bsuid=B),
+    ]
+    row = generator.override_row(PORTFOLIO, ("bsuid", A), ("bsuid", B), "cannot_link")
+    result = solve(*story, overrides=[row])
+    assert groups(result) == customers({A}, {B})
+    assert claims(result) == [(P1, A, "08-15", None, None)]
+    assert claims(solve(*story)) == [(P1, A, "08-15", "09-01", "succession")]
 
 
 def test_r11_a_phone_means_its_holder_then_or_the_latest():
@@ -635,6 +848,42 @@ def test_values_are_classified_by_shape():
     assert "malformed_identifier" in kinds(result)
 
 
+def test_a_phone_may_be_written_with_a_plus_or_as_an_address():
+    result = solve(
+        wire.message("2026-07-01", phone=P1, bsuid=A),
+        wire.message("2026-07-02", phone=f"+{P1}", id="wamid.plus"),
+        wire.message("2026-07-03", phone=f"{P1}@s.whatsapp.net", id="wamid.address"),
+        wire.message("2026-07-04", phone=f"{P1}@g.us", id="wamid.group"),
+    )
+    assert groups(result) == customers({A})
+    assert of_message(result, "wamid.address") == of_message(result, "wamid.plus")
+    assert of_message(result, "wamid.group") == "no_identifier"
+
+
+def test_the_only_contact_is_not_that_of_another_item():
+    held = wire.message("2026-07-01", phone=P1, bsuid=A, id="wamid.held")
+    delivered = wire.status("2026-07-02", bsuid=B, name="Bo", contact=True, id="wamid.ok")
+    failed = wire.status("2026-07-02", "failed", phone=P1, id="wamid.failed")
+    batch = copy.deepcopy(delivered)
+    value = batch["body"]["entry"][0]["changes"][0]["value"]
+    value["statuses"] += failed["body"]["entry"][0]["changes"][0]["value"]["statuses"]
+    result = solve(held, batch)
+    assert claims(result) == [(P1, A, "07-01", None, None)]
+    assert of_message(result, "wamid.failed") == customer_with(result, A)
+    alone = copy.deepcopy(failed)
+    alone["body"]["entry"][0]["changes"][0]["value"]["contacts"] = value["contacts"]
+    assert claims(solve(held, alone)) == claims(result), "not even of the only item"
+
+
+@pytest.mark.parametrize(("given", "acted"), [(P1, True), (wire.DISPLAY, False)])
+def test_a_call_without_direction_is_whose_it_is_from(given, acted):
+    recorded = wire.call("2026-01-01", phone=P1, event="call_recording_available", directed=False)
+    item = recorded["body"]["entry"][0]["changes"][0]["value"]["calls"][0]
+    item["from"], item["to"] = given, P1
+    result = solve(recorded, wire.message("2026-04-01", phone=P1, bsuid=A))
+    assert rules(result) == (["R5"] if acted else [])
+
+
 def test_failed_statuses_reach_nobody_but_follow_the_holder():
     result = solve(
         wire.status("2026-07-01", "failed", phone=P1, id="wamid.nobody"),
@@ -662,6 +911,18 @@ def test_group_sends_have_no_customer_but_show_their_participants():
     assert of_message(result, "wamid.group") == "group_send"
     assert groups(result) == customers({A}, {B})
     assert claims(result) == [(P1, A, "07-01", None, None)]
+
+
+def test_a_group_status_has_older_names_and_dates_of_its_own():
+    members = [{"bsuid": A, "phone": P1}, {"bsuid": B, "phone": P2}]
+    old = wire.group_status("2026-07-01", "read", members, id="wamid.group", older_names=True)
+    assert groups(solve(old)) == customers({A}, {B})
+    later = wire.group_status("2026-07-05", "read", members[1:], id="wamid.group")
+    first = wire.group_status("2026-07-01", "read", members[:1], id="wamid.group")
+    assert {claim[0]: claim[2] for claim in claims(solve(first, later))} == {
+        P1: "07-01",
+        P2: "07-05",
+    }
 
 
 def test_every_field_shows_identifiers():
