@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from . import wire
 from .wire import Json, Record
 
-PHONES = ("5511900000001", "5511900000002", "5521900000003")
+PHONES = ("5511900000001", "5511900000002", "5521987650003")
+OTHER_SPELLING = {PHONES[2]: "552187650003"}
 BSUIDS = ("BR.1001", "BR.1002", "BR.1003", "US.2001")
 PARENTS = ("BR.ENT.9001", "BR.ENT.9002")
 NAMES = (
@@ -98,6 +99,7 @@ KINDS = (
     "recording",
     "call_status",
     "parent_failed",
+    "other_spelling",
 )
 
 
@@ -462,6 +464,10 @@ def _tell_of_corners(
             person.bsuid = story.pick((person.bsuid, other))
             person.name = story.pick((person.name, *NAMES))
             story.now = min(END, story.now + story.pick((89 * DAY, 90 * DAY, 91 * DAY, 120 * DAY)))
+            where = {**story.pick(NUMBERS), "received": story.now + story.pick(DELAYS)}
+            ids = {"bsuid": story.pick((person.bsuid, None)), "phone": person.phone}
+            told = {"id": story.new_id(), "name": person.name}
+            records.append(wire.message(story.now, **told, **ids, **where))
     elif kind == "body_text":
         when = story.pick(BODY_TIMES)
         where["received"] = when + story.pick(DELAYS)
@@ -477,6 +483,12 @@ def _tell_of_corners(
         status = story.pick(("RINGING", "ACCEPTED", "REJECTED"))
         told = {"id": new_id.replace("wamid", "wacid"), **shown}
         records.append(wire.call_status(at, status, **told, **where))
+    elif kind == "other_spelling":
+        phone = OTHER_SPELLING.get(person.phone, person.phone)
+        if story.chance(2):
+            records.append(wire.echo(at, id=new_id, phone=phone, contact=False, **where))
+        else:
+            records.append(wire.status(at, "failed", id=new_id, phone=phone, **where))
     elif kind == "parent_failed":
         parent = person.parent or story.pick(PARENTS)
         slot = {"bsuid": parent} if story.chance(2) else {"parent": parent}

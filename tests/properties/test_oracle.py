@@ -860,6 +860,19 @@ def test_a_phone_may_be_written_with_a_plus_or_as_an_address():
     assert of_message(result, "wamid.group") == "no_identifier"
 
 
+def test_what_was_sent_to_another_spelling_is_that_of_the_one_known_phone():
+    old, new = "552187650003", "5521987650003"
+    echo = wire.echo("2026-07-01", phone=old, id="wamid.echo")
+    paired = wire.message("2026-07-02", phone=new, bsuid=A, id="wamid.1")
+    result = solve(echo, paired)
+    assert of_message(result, "wamid.echo") == of_message(result, "wamid.1")
+    wrote = wire.message("2026-07-03", phone=old, id="wamid.2")
+    assert of_message(solve(echo, paired, wrote), "wamid.2") != of_message(result, "wamid.1")
+    assert (
+        len(solve(echo, wire.message("2026-07-02", phone="552137650003", bsuid=A)).customers) == 2
+    )
+
+
 def test_the_only_contact_is_not_that_of_another_item():
     held = wire.message("2026-07-01", phone=P1, bsuid=A, id="wamid.held")
     delivered = wire.status("2026-07-02", bsuid=B, name="Bo", contact=True, id="wamid.ok")

@@ -113,6 +113,7 @@ class Observation:
     direction: str = "none"
     reach: str | None = None  # inbound, reached or sent
     is_status: bool = False
+    is_echo: bool = False
     is_failed: bool = False
     is_undeliverable: bool = False
     is_sync: bool = False

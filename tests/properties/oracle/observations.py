@@ -210,6 +210,7 @@ def observe(
                 direction=direction,
                 reach=reach(event, direction),
                 is_status=is_status,
+                is_echo=event.kind == "echo",
                 is_failed=is_status and event.item.get("status") == "failed",
                 is_undeliverable=is_status and undeliverable(event.item),
                 is_sync=event.kind == "sync",

@@ -13,6 +13,7 @@ from .messages import attribute_messages
 from .model import Components, KeyParts, Node, Observation, Record, Resolution, Variables
 from .names import Names
 from .observations import observe
+from .other_spelling import respelled
 from .phone_line import PhoneLine, identity_key_changes, r5_owner_signs
 from .r2_succession import (
     r2_candidates,
@@ -71,7 +72,7 @@ def decide(
     raw = [change for event in events if (change := read_change(event, nobody, variables))]
     changes = r2_changes(raw, variables)
     cuts = r2_cuts(changes)
-    shown += r2_sightings(raw, changes)
+    shown = respelled([*shown, *r2_sightings(raw, changes)])
 
     parted = r11_parted(overrides, as_of)
     seen_together = [seen for seen in shown if seen.is_pairing]
