@@ -18,6 +18,8 @@ from .observations import is_new_key
 if TYPE_CHECKING:
     from .r3_phone_claim import Claim
 
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
 
 @dataclass
 class Segment:
@@ -85,7 +87,7 @@ class PhoneLine:
     def bound(self, at: datetime) -> datetime:
         """Where the stretch of a moment begins."""
         before = self.bounds[: self.stretch(at)]
-        return before[-1] if before else datetime.min.replace(tzinfo=UTC)
+        return before[-1] if before else LONG_AGO
 
     def stretch(self, at: datetime) -> int:
         """The number of the stretch between two boundaries; a boundary begins the later one."""
@@ -215,6 +217,20 @@ def r5_owner_signs(
     return {phone: sorted(times) for phone, times in signs.items()}
 
 
+@dataclass
+class Run:
+    """Inbound sightings that follow one another; ``begins`` where there may be a new owner."""
+
+    observations: list[Observation]
+    begins: datetime | None = None
+    by_sign: bool = False
+    was_absent: bool = False  # for long, or out of reach
+
+    @property
+    def named(self) -> list[Observation]:
+        return [seen for seen in self.observations if plain_name(seen.name)]
+
+
 def breaks(
     live: Sequence[Observation],
     contacts: Sequence[Observation],
@@ -225,34 +241,37 @@ def breaks(
     (or the contacts before them, and the first): unless the names around it agree, or it is a new
     key only and a name is missing."""
     since = min((seen.evidence_at for seen in contacts), default=None)
-    written = [seen for seen in contacts if live and seen.order < live[0].order and seen.is_live]
-    runs: list[tuple[datetime | None, bool, list[Observation]]] = [(None, False, written)]
+    written = [seen for seen in contacts if live and seen.order < live[0].order and seen.reach]
+    runs: list[Run] = []
     for seen in live:
-        former = runs[-1][2]
-        before = former[-1].evidence_at if len(runs) > 1 else None
+        at = seen.evidence_at
+        before = runs[-1].observations[-1].evidence_at if runs else None
         begin = before or since
-        signs = [(at, rest) for at, rest in owner_signs if begin and begin < at <= seen.evidence_at]
+        signs = [sign for sign in owner_signs if begin and begin < sign[0] <= at]
         if before is None:
-            silent = bool(written) and not written_to_lately(written, seen.evidence_at, variables)
+            silent = bool(written) and not written_to_lately(written, at, variables)
         else:
-            silent = seen.evidence_at - before > variables.silence and not never_rested(
-                contacts, before, seen.evidence_at, variables
+            silent = at - before > variables.silence and not never_rested(
+                contacts, before, at, variables
             )
-        if signs or silent or before is None:
-            begins = signs[-1][0] if signs else seen.evidence_at if silent else None
-            runs.append((begins, silent or any(rest for _, rest in signs), [seen]))
+        if signs or silent or not runs:
+            begins = signs[-1][0] if signs else at if silent else None
+            was_absent = silent or any(rested for _, rested in signs)
+            runs.append(Run([seen], begins, bool(signs), was_absent))
         else:
-            former.append(seen)
+            runs[-1].observations.append(seen)
     found = []
-    for place, ((_, _, former), (begins, absent, later)) in enumerate(pairwise(runs)):
-        last = [seen for seen in former if plain_name(seen.name)]
-        first = [seen for seen in later if plain_name(seen.name)]
-        same = not absent and place > 0
-        if last and first:
-            gap = later[0].evidence_at - former[-1].evidence_at
-            same = same_name(last[-1].name, first[0].name, gap, variables)
-        if begins and not same:
-            found.append(begins)
+    for former, later in pairwise([Run(written), *runs]):
+        is_first = later is runs[0]
+        last = last_reached_or_sent(written) if is_first else former.observations[-1].evidence_at
+        silence = later.observations[0].evidence_at - last
+        if former.named and later.named:
+            names = (former.named[-1].name, later.named[0].name)
+            same = same_name(*names, silence, variables)
+        else:
+            same = not later.was_absent
+        if later.begins and (not same or (is_first and later.by_sign)):
+            found.append(later.begins)
     return found
 
 
@@ -269,11 +288,20 @@ def same_name(
 def written_to_lately(written: Sequence[Observation], at: datetime, variables: Variables) -> bool:
     """Whether somebody was there who was only written to: reached within the silence, or sent
     something within the rest of a number by whom nothing ever reached."""
-    reached = [seen.contact_at for seen in written if seen.reach == "reached"]
-    if reached:
-        return at - max(reached) <= variables.silence
-    sent = [seen.contact_at for seen in written if seen.reach == "sent"]
-    return bool(sent) and at - max(sent) <= variables.number_rest
+    limit = variables.silence if any(is_alive(seen) for seen in written) else variables.number_rest
+    return at - last_reached_or_sent(written) <= limit
+
+
+def is_alive(seen: Observation) -> bool:
+    """Whether a contact shows that somebody was there."""
+    return seen.reach in ("inbound", "reached")
+
+
+def last_reached_or_sent(written: Iterable[Observation]) -> datetime:
+    """When somebody was reached last; where nothing ever reached, when something was sent."""
+    found = [seen for seen in written if seen.reach]
+    alive = [seen for seen in found if is_alive(seen)]
+    return max((seen.contact_at for seen in alive or found), default=LONG_AGO)
 
 
 def never_rested(
@@ -281,6 +309,6 @@ def never_rested(
 ) -> bool:
     """Whether contacts that reached somebody follow one another, from a moment to another, so soon
     that the number never rested and so never changed hands."""
-    alive = (seen.contact_at for seen in contacts if seen.reach in ("inbound", "reached"))
-    times = [begin, *sorted(at for at in alive if begin < at < end), end]
+    alive = sorted(seen.contact_at for seen in contacts if is_alive(seen))
+    times = [begin, *(at for at in alive if begin < at < end), end]
     return all(at - before <= variables.number_rest for before, at in pairwise(times))

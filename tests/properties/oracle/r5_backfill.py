@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .model import Node, Observation, Variables
-from .phone_line import never_rested, same_name, written_to_lately
+from .phone_line import last_reached_or_sent, never_rested, same_name, written_to_lately
 from .r8_shared_contact import r8_under_another_name
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ def r5_there(segment: Segment, at: datetime, variables: Variables) -> bool:
 
 def r5_silence(segment: Segment, at: datetime) -> timedelta:
     """How long nobody was heard of: since the person acted, else was reached, else was sent to."""
-    for reach in ("inbound", "reached", "sent"):
-        if found := segment.contacts(reach):
-            return at - found[-1]
-    return timedelta.max
+    inbound = segment.contacts("inbound")
+    return at - (inbound[-1] if inbound else last_reached_or_sent(segment.observations))
 
 
 def r5_backfill(
