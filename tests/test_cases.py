@@ -20,6 +20,9 @@ from tests.properties.oracle import Resolution, resolve
 FOLDER = ROOT / "tests" / "cases"
 CASES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 RUNS = 3
+LOOKS_ACROSS = {
+    "bsuid_in_two_portfolios"
+}  # a question of the mapping, which the oracle does not ask
 SETS = {"bsuid": "bsuids", "phone": "phones", "username": "usernames"}
 
 Json = dict[str, Any]
@@ -91,7 +94,8 @@ def test_the_readme_tells_of_every_case():
 
 @pytest.mark.parametrize("case", CASES)
 def test_case(build, case):
-    assert problems(case, what_was_built(build, portfolios(case))) == []
+    found = problems(case, what_was_built(build, portfolios(case)))
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -99,7 +103,8 @@ def test_the_oracle_tells_the_case(case):
     """The expectations and the oracle, both written from the rules, say the same."""
     rows = {name: read_csv(path) for path in FOLDER.glob(f"{case}/*.csv") for name in [path.stem]}
     accounts, overrides = rows["business_accounts"], rows.get("identity_overrides", ())
-    assert problems(case, what_the_oracle_says(resolve(lines(case), accounts, overrides))) == []
+    found = problems(case, what_the_oracle_says(resolve(lines(case), accounts, overrides)))
+    assert not found, "\n".join(found)
 
 
 # --- What is right against what was found ---------------------------------------------------------
@@ -112,8 +117,10 @@ def problems(case: str, found: Json) -> list[str]:
     for name in ("unassigned", "recipients"):
         if name in found and found[name] != expected.get(name, {}):
             wrong.append(f"{name}: {found[name]}, not {expected.get(name, {})}")
-    if "reviews" in expected and found["reviews"] != set(expected["reviews"]):
-        wrong.append(f"reviews: {sorted(found['reviews'])}, not {expected['reviews']}")
+    if "reviews" in expected:
+        asked = set(expected["reviews"]) - found.get("does_not_ask", set())
+        if found["reviews"] != asked:
+            wrong.append(f"reviews: {sorted(found['reviews'])}, not {sorted(asked)}")
     for message in expected.get("messages", ()) if "messages" in found else ():
         row = found["messages"].get((message["portfolio_id"], message["message_id"]), {})
         wrong += [
@@ -208,6 +215,7 @@ def what_the_oracle_says(result: Resolution) -> Json:
         ),
         "unassigned": {message: to for message, to in told if to not in result.customers},
         "reviews": {kind for _, kind, _ in result.reviews},
+        "does_not_ask": LOOKS_ACROSS,
     }
 
 
