@@ -651,6 +651,28 @@ def duplicate(records: Sequence[Record], rng: random.Random) -> list[Record]:
     return permute([*records, *again], rng)
 
 
+def deliver_elsewhere(
+    records: Sequence[Record], accounts: Sequence[dict[str, str]], rng: random.Random
+) -> list[Record]:
+    """Deliver some records again, later, under another WABA that always was of the same portfolio."""
+    always = {row["waba_id"]: row["portfolio_id"] for row in accounts if not row["valid_from"]}
+    for row in accounts:
+        if row["valid_from"] or row["valid_to"]:
+            always.pop(row["waba_id"], None)
+    siblings: dict[str, list[str]] = defaultdict(list)
+    for waba, portfolio in always.items():
+        siblings[portfolio].append(waba)
+    again = []
+    for single in explode(records):
+        portfolio = always.get(single["body"]["entry"][0]["id"])
+        if portfolio and rng.random() < 0.3:
+            other = copy.deepcopy(single)
+            other["body"]["entry"][0]["id"] = rng.choice(siblings[portfolio])
+            later = wire.moment(single["received_at"]) + rng.choice((SECOND, HOUR, 90 * DAY))
+            again.append({**other, "received_at": wire.iso(later)})
+    return permute([*records, *again], rng)
+
+
 def explode(records: Sequence[Record]) -> Iterator[Record]:
     """Every update in a body of its own."""
     for one in records:

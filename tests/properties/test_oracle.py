@@ -992,6 +992,7 @@ def test_arrival_duplicates_and_batches_change_nothing(case, seed):
         generator.permute(placed.records, rng),
         generator.duplicate(placed.records, rng),
         generator.rebatch(placed.records, rng),
+        generator.deliver_elsewhere(placed.records, placed.business_accounts, rng),
         [one for run in runs for one in run],
     ):
         assert resolve(other, placed.business_accounts) == plain
