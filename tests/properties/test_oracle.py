@@ -238,6 +238,8 @@ def test_many_cases_fit_in_one_build():
     accounts = [row for case in placed for row in case.business_accounts]
     whole = resolve(records, accounts)
     assert not any(kind == "unmapped_waba" for _, kind, _ in whole.reviews)
+    alone = [resolve(case.records, case.business_accounts) for case in placed]
+    assert len(whole.customers) == sum(len(one.customers) for one in alone), "no key is shared"
     assert {rule for *_, rule in whole.links} >= {"R2", "R5"}
 
 
@@ -262,7 +264,8 @@ def test_invariants(case):
         assert (end is None) == (reason is None)
         held.setdefault((portfolio, phone), []).append((start, end))
     for spans in held.values():
-        spans = sorted(span for span in spans if span[0] != span[1])
+        spans = sorted(spans, key=lambda span: span[0])
+        assert all(end is None or start < end for start, end in spans), "a claim has a length"
         for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
             assert end is not None and end <= start, "claims on a phone do not overlap"
     reasons = {"group_send", "no_identifier", "holder_uncertain", "never_reached", "ignored"}
