@@ -18,7 +18,8 @@ CLOSE_REASONS = ("succession", "number_change", "other_bsuid", "other_phone")
 
 @dataclass
 class Claim:
-    """A BSUID's hold on a phone, half-open; ``taken_by`` is the BSUID or phone that closed it."""
+    """A BSUID's hold on a phone, half-open; ``taken_by`` is the phone that closed it, or the
+    BSUID that had this one from then on."""
 
     phone: str
     bsuid: str
@@ -57,6 +58,7 @@ def r3_claims(
     length: it only says who lost. A change of two BSUIDs that are ``parted`` is nobody's.
     """
     openers = r3_openers(pairings)
+    last_at = {(opener.phone, opener.paired_at): opener.bsuid for opener in openers}
     away: dict[str, list[datetime]] = defaultdict(list)
     for change in changes:
         for bsuid in change.old_names - {change.new_bsuid}:
@@ -68,7 +70,8 @@ def r3_claims(
         for other in openers:
             if other.pairing_order > opener.pairing_order:
                 if other.phone == opener.phone and other.bsuid != opener.bsuid:
-                    closers.append((other.paired_at, 2, other.pairing_order, other.bsuid))
+                    taker = last_at[other.phone, other.paired_at]
+                    closers.append((other.paired_at, 2, other.pairing_order, taker))
                 elif other.bsuid == opener.bsuid and other.phone != opener.phone:
                     closers.append((other.paired_at, 3, other.pairing_order, other.phone))
         for at in away.get(opener.bsuid or "", ()):
