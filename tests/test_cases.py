@@ -98,6 +98,11 @@ def test_case(build, case):
     assert not found, "\n".join(found)
 
 
+def test_every_check_passes(build):
+    """What is right is also published: no check of the marts refuses a case."""
+    build.dbt_test()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_oracle_tells_the_case(case):
     """The expectations and the oracle, both written from the rules, say the same."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import UTC, datetime
 
 import duckdb
@@ -101,15 +101,14 @@ def differences(pipeline: Resolution, oracle: Resolution) -> dict[str, tuple[set
     """What only the pipeline says and what only the oracle says, by aspect; empty when they agree.
 
     Messages are compared by the nodes of their customer, and keys not at all: events that carry no id
-    have another one here and there. Messages without one are counted by customer.
+    have another one here and there.
     """
 
     def by_nodes(result: Resolution) -> set:
-        found = Counter(
-            (portfolio, message if "." in message else None, result.customers.get(to, to))
-            for (portfolio, message), to in result.message_customer.items()
-        )
-        return set(found.items())
+        return {
+            (*message, result.customers.get(to, to))
+            for message, to in result.message_customer.items()
+        }
 
     def undirected(result: Resolution) -> set:
         return {(p, frozenset((left, right))) for p, left, right, _ in result.links}

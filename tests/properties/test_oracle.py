@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from . import generator, wire
 from .oracle import Variables, resolve
+from .oracle.events import by_portfolio, read_events
 from .stories import (
     ACCOUNTS,
     P1,
@@ -45,11 +46,15 @@ def test_a_message_is_one_under_all_wabas_of_its_portfolio():
 
 
 def test_a_message_without_an_id_is_one_whatever_its_contact_shows():
-    result = solve(
+    story = [
         wire.message("2026-07-01", bsuid=A, name="Eva Rossi", id=""),
         wire.message("2026-07-01", bsuid=A, name="Eva R.", id="", received="2026-07-02"),
-    )
-    assert len(result.message_customer) == 1
+    ]
+    (events,) = by_portfolio(read_events(story), ACCOUNTS).values()
+    assert [event.contacts[0]["profile"]["name"] for event in events] == ["Eva Rossi"]
+    result = solve(*story)
+    assert groups(result) == customers({A})
+    assert not result.message_customer, "only a message with an id is a row"
 
 
 def test_values_are_classified_by_shape():

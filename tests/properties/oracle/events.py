@@ -47,7 +47,7 @@ class Event:
         return self.received_at if self.synced else self.occurred_at
 
     @property
-    def message_id(self) -> str:
+    def event_id(self) -> str:
         """The event's own id; one without is called by the hash of what makes it the same event."""
         return (
             str(self.item.get("id") or "") or hashlib.md5("|".join(self.key).encode()).hexdigest()
@@ -189,12 +189,12 @@ def by_portfolio(
     first: dict[tuple[str, str], datetime] = {}
     for event in sorted(events, key=lambda e: e.evidence_at):
         if event.kind == "status":
-            first.setdefault((event.waba_id, event.message_id), event.evidence_at)
+            first.setdefault((event.waba_id, event.event_id), event.evidence_at)
     homes: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         at = event.evidence_at
         if event.kind == "status":
-            at = first[event.waba_id, event.message_id]
+            at = first[event.waba_id, event.event_id]
         homes[portfolio_of(event.waba_id, at, accounts)].append(event)
     return {home: deduplicate(mine, lambda e: e.key) for home, mine in homes.items()}
 
@@ -207,7 +207,7 @@ def first_statuses(events: Iterable[Event]) -> dict[tuple[str, str], datetime]:
     first: dict[tuple[str, str], datetime] = {}
     for event in sorted(events, key=lambda e: e.evidence_at):
         if event.kind == "status":
-            first.setdefault((event.message_id, event.participant), event.evidence_at)
+            first.setdefault((event.event_id, event.participant), event.evidence_at)
     return first
 
 

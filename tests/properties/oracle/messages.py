@@ -18,9 +18,9 @@ def attribute_messages(
     group_sends, own_message = set(), set()
     for event in events:
         if event.kind == "status" and event.item.get("recipient_type") == "group":
-            group_sends.add(event.message_id)
+            group_sends.add(event.event_id)
         elif event.kind in ("message", "echo", "history"):
-            own_message.add(event.message_id)
+            own_message.add(event.event_id)
     shown: dict[str, list[Observation]] = defaultdict(list)
     for seen in observations:
         if seen.message_id:

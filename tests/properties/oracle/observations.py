@@ -143,6 +143,14 @@ def was_answered(event: Event) -> bool:
     return event.kind == "call" and lasted.isdigit() and int(lasted) > 0
 
 
+def own_message_id(event: Event) -> str | None:
+    """The id of the message that an event is, or tells of; system messages and calls are none."""
+    is_message = event.kind in ("message", "echo", "history", "status")
+    if not is_message or event.item.get("type") == "system":
+        return None
+    return first_filled(event.item, "id") or None
+
+
 def card_phone(entry: Json) -> str | None:
     """The phone of a card: its ``wa_id``, else ``phone`` where that is a whole number with a plus."""
     if not is_blank(entry.get("wa_id")):
@@ -193,13 +201,13 @@ def observe(
                 shown.parent or known.parent,
             )
             seen = Observation(
-                event_id=event.message_id,
+                event_id=event.event_id,
                 waba_id=event.waba_id,
                 path=path,
                 received_at=event.received_at,
                 occurred_at=event.occurred_at,
                 evidence_at=event.evidence_at,
-                paired_at=first_status[event.message_id, event.participant]
+                paired_at=first_status[event.event_id, event.participant]
                 if is_status
                 else event.evidence_at,
                 bsuid=keep.bsuid,
@@ -216,10 +224,7 @@ def observe(
                 is_sync=event.kind == "sync",
                 is_live=not event.synced,
                 is_message_contact=event.kind == "message" and contact is not None,
-                message_id=event.message_id
-                if event.kind in ("message", "echo", "history", "status")
-                and event.item.get("type") != "system"
-                else None,
+                message_id=own_message_id(event),
                 was_ignored=(bsuid, phone) != (keep.bsuid, keep.phone),
             )
             found.append(seen)

@@ -128,7 +128,7 @@ def read_change(event: Event, nobody: Collection[str], variables: Variables) -> 
     return Change(
         event.evidence_at,
         event.received_at,
-        event.message_id,
+        event.event_id,
         event.waba_id,
         named if both else "body_text" if body else "phone",
         old_bsuid,
