@@ -84,7 +84,7 @@ docs: $(VENV)/.installed ## The dbt docs as one page: docs/site/index.html
 	@mkdir -p docs/site && cp dbt_project/target/static_index.html docs/site/index.html && echo "docs/site/index.html"
 
 clean: ## Remove everything that was made here: environments, warehouse, what was published
-	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs dbt_project/.seeds .pytest_cache .hypothesis .ruff_cache
+	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs .pytest_cache .hypothesis .ruff_cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

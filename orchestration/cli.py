@@ -119,9 +119,6 @@ def run(settings: Settings) -> int:
             f"LANDING_DIR={settings.landing_dir} does not exist: create it, or point LANDING_DIR at "
             "the folder with your webhooks."
         )
-    from orchestration.seeds import stage_seeds
-
-    stage_seeds(settings)
     state = work_state(settings)
     if is_up_to_date(settings, state):
         print("Nothing is new since the last run: what is published is current.\n")

@@ -1,16 +1,14 @@
 """Everything Dagster knows of this project; each topic is in `orchestration/defs`."""
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from orchestration.defs import automation, landing, publishing, transform
-from orchestration.project import DBT, FOLDER, dbt_project
+from orchestration.defs.run import Run
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    project = dbt_project()
-    models = transform.build_dbt_assets(project)
+    models = transform.build_dbt_assets()
     marts = [key for key in models.keys if key.path[0] == "marts"]
     return dg.Definitions(
         assets=[
@@ -23,10 +21,6 @@ def defs() -> dg.Definitions:
         jobs=[automation.main_job],
         sensors=[automation.new_webhooks],
         schedules=[automation.hourly],
-        resources={
-            "dbt": DbtCliResource(
-                project_dir=project, profiles_dir=str(FOLDER), dbt_executable=str(DBT)
-            )
-        },
+        resources={"run": Run.configure_at_launch()},
         executor=dg.in_process_executor,
     )

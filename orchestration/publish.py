@@ -91,11 +91,11 @@ def require_complete(connection: duckdb.DuckDBPyConnection) -> None:
     """Raises UserError unless the last run built all models and passed all tests: FORCE overrules the gate, not this."""
     try:
         rows = connection.execute(
-            "select value from warehouse.main.build_state where name = 'status'"
+            "from warehouse.main.complete_run where digest is not null"
         ).fetchall()
     except duckdb.CatalogException:
         rows = []
-    if rows != [("complete",)]:
+    if not rows:
         raise UserError(
             "The warehouse is not complete: its last run was stopped, failed a test or built only some models. "
             "Nothing was published; run `make run` first."

@@ -1,17 +1,16 @@
-"""The reference CSVs: checked before dbt sees them, and put where dbt may read them."""
+"""The reference CSVs: checked before dbt sees them."""
 
 from __future__ import annotations
 
 import csv
-import shutil
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.settings import REPOSITORY, Settings, UserError
+from orchestration.settings import Settings, UserError
 
-# dbt writes each seed's SQL to target/run/<path of the CSV>: for a folder outside its project that
-# can be the CSV itself. So it gets copies, in a folder of its own.
-STAGED = REPOSITORY / "dbt_project" / ".seeds"
+# The rows of each reference CSV, by its name.
+Seeds = Mapping[str, Sequence[Mapping[str, object]]]
 
 REQUIRED = {
     "business_accounts": (
@@ -34,21 +33,24 @@ class SeedError(UserError):
     """A reference CSV is missing or malformed."""
 
 
-def stage_seeds(settings: Settings) -> None:
-    """Check every seed in SEEDS_DIR and copy it to where dbt reads it.
+def read_seeds(settings: Settings) -> Seeds:
+    """Every seed in SEEDS_DIR, checked: its name -> rows. A missing optional seed is empty.
 
-    Raises SeedError naming file, line and column. A missing optional seed is empty.
+    Raises SeedError naming file, line and column.
     """
-    staged = {name: read_seed(settings.seeds_dir, name) for name in REQUIRED}
-    check_ownership(settings.seeds_dir / "business_accounts.csv", staged["business_accounts"])
-    check_contacts(settings.seeds_dir / "crm_contacts.csv", staged["crm_contacts"])
-    shutil.rmtree(STAGED, ignore_errors=True)
-    STAGED.mkdir(parents=True)
-    for name, rows in staged.items():
-        with (STAGED / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, REQUIRED[name])
+    numbered = {name: read_seed(settings.seeds_dir, name) for name in REQUIRED}
+    check_ownership(settings.seeds_dir / "business_accounts.csv", numbered["business_accounts"])
+    check_contacts(settings.seeds_dir / "crm_contacts.csv", numbered["crm_contacts"])
+    return {name: [row for _, row in rows] for name, rows in numbered.items()}
+
+
+def write_seeds(folder: Path, seeds: Seeds) -> None:
+    """Write every seed as dbt reads it: UTF-8, all columns, those without rows too."""
+    for name, columns in REQUIRED.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
-            writer.writerows(row for _, row in rows)
+            writer.writerows(seeds.get(name, ()))
 
 
 def read_seed(folder: Path, name: str) -> list[tuple[int, dict[str, str]]]:

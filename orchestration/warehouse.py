@@ -83,6 +83,15 @@ DDL = [
     )
     """,
     "alter table raw.published_key add column if not exists waba_id varchar",
+    # At most one row, of the last run that built everything and passed every check (orchestration/mode.py).
+    """
+    create table if not exists main.complete_run (
+        digest varchar,                         -- JSON, what decided about its rows; null since dbt ran again
+        load_id bigint not null,                -- the newest load that it worked out
+        is_rebuilt boolean not null,
+        completed_at timestamp not null
+    )
+    """,
 ]
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.seeds import REQUIRED, SeedError, check_contacts, check_ownership, read_seed
-from tests.build import write_seeds
+from orchestration.seeds import (
+    REQUIRED,
+    SeedError,
+    check_contacts,
+    check_ownership,
+    read_seed,
+    write_seeds,
+)
 
 CRM_HEADER = ",".join(REQUIRED["crm_contacts"])
 

@@ -2,13 +2,11 @@
 
 import dagster as dg
 
+from orchestration.defs.run import Run
 from orchestration.landing import LandingError, LoadResult, load_landing_dir
 from orchestration.ledger import copy_keys_to_warehouse
-from orchestration.settings import Settings, UserError
+from orchestration.settings import UserError
 from orchestration.warehouse import open_warehouse
-
-WAREHOUSE_POOL = "duckdb_writer"
-
 
 def load_metadata(result: LoadResult) -> dict[str, object]:
     """What a load tells of itself: counts only, no file content."""
@@ -31,16 +29,15 @@ def load_metadata(result: LoadResult) -> dict[str, object]:
     group_name="landing",
     kinds={"duckdb", "json"},
     owners=["team:data-engineering"],
-    pool=WAREHOUSE_POOL,
     retry_policy=dg.RetryPolicy(max_retries=2, delay=10),
 )
-def webhook(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult:
     """Every webhook that WhatsApp delivered, byte for byte: one row per accepted body.
 
     Takes in what is new below LANDING_DIR; what is no webhook goes to raw.rejected_record.
     """
     try:
-        settings = Settings()
+        settings = run.settings()
         with open_warehouse(settings) as connection:
             result = load_landing_dir(
                 connection,
@@ -68,23 +65,22 @@ def webhook(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     group_name="landing",
     kinds={"duckdb"},
     owners=["team:data-engineering"],
-    pool=WAREHOUSE_POOL,
     deps=[["raw", "webhook"]],
 )
-def published_key() -> dg.MaterializeResult:
+def published_key(run: Run) -> dg.MaterializeResult:
     """Every customer key ever published (R10), as the ledger in PUBLISH_DIR remembers them."""
     try:
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": copy_keys_to_warehouse(Settings())}
+            metadata={"dagster/row_count": copy_keys_to_warehouse(run.settings())}
         )
     except UserError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
-@dg.asset_check(asset=["raw", "webhook"], blocking=True, pool=WAREHOUSE_POOL)
-def every_line_is_loaded_or_rejected() -> dg.AssetCheckResult:
+@dg.asset_check(asset=["raw", "webhook"], blocking=True)
+def every_line_is_loaded_or_rejected(run: Run) -> dg.AssetCheckResult:
     """Invariant 2: what the ledger of files counts is what the tables hold."""
-    with open_warehouse(Settings()) as connection:
+    with open_warehouse(run.settings()) as connection:
         counted, held = connection.execute(
             """
             select

@@ -33,12 +33,14 @@ quarantine_questions as (
         'quarantined' as kind,
         identifier_type as left_type,
         identifier_value as left_value,
-        problem || ' (newest: ' || landing_file || ' line ' || line_number || ')' as subject,
+        problem as subject,
         event_id as evidence_event_id,
         evidence_at as first_seen_at,
         evidence_at as last_seen_at,
         1.0 as score,
-        1 as occurrence_count
+        1 as occurrence_count,
+        landing_file as evidence_landing_file,
+        line_number as evidence_line_number
     from quarantine
 
 ),
@@ -101,6 +103,8 @@ final as (
         first_seen_at,
         last_seen_at,
         occurrence_count,
+        evidence_landing_file,
+        evidence_line_number,
         case kind
             when 'phone_two_bsuids' then 'leave split: the number has most likely a new owner'
             when 'flapping_phone' then 'check the portfolio mapping; must_link only if it is one person'
