@@ -103,6 +103,13 @@ class Build:
         """Run dbt's data and unit tests on what was built last. Raises DbtError naming them."""
         build(self.settings, {}, full_refresh=False, command=("test", "--quiet"))
 
+    def query_rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, object]]:
+        """The rows of a query by column name."""
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            found = connection.execute(sql, list(parameters))
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:
         with duckdb.connect(str(self.warehouse), read_only=True) as connection:
             return connection.execute(sql, list(parameters)).fetchall()

@@ -58,6 +58,15 @@
     end
 {%- endmacro %}
 
+{#- R5: whether a normalised name has more than one word with a letter or a digit in it. -#}
+{% macro has_many_words(name) -%}
+    {{ return(adapter.dispatch('has_many_words')(name)) }}
+{%- endmacro %}
+
+{% macro duckdb__has_many_words(name) -%}
+    regexp_matches({{ name }}, '[\p{L}\p{N}][^ ]* (?:[^ ]+ )*[^ ]*[\p{L}\p{N}]')
+{%- endmacro %}
+
 {#- The portfolio that owned a WABA; a WABA nobody mapped is a portfolio of its own. -#}
 {% macro portfolio_id_of(account, event) -%}
     coalesce({{ account }}.portfolio_id, 'waba:' || {{ event }}.waba_id)

@@ -23,6 +23,7 @@ from .pipeline import differences, read_resolution
 from .wire import Record
 
 CASES = int(os.environ.get("PROPERTY_CASES", "500"))
+LINES = 5
 SEED = int(os.environ.get("PROPERTY_SEED", "1"))
 MARTS = (
     "dim_customer",
@@ -110,6 +111,33 @@ def test_order_repeats_and_batches_change_nothing(placed, built, tmp_path_factor
     mixed = [record for run in rearranged(records) for record in run]
     build.run(mixed, seeds={"business_accounts": accounts})
     assert marts(build.warehouse) == marts(built.warehouse)
+
+
+def test_another_waba_of_the_portfolio_changes_nothing(placed, built, tmp_path_factory):
+    """A message is one within its portfolio: the same again under another WABA is no second one."""
+    records, accounts = placed
+    build = Build(tmp_path_factory.mktemp("elsewhere"))
+    twice = generator.deliver_elsewhere(records, accounts, random.Random(SEED))
+    build.run(twice, seeds={"business_accounts": accounts})
+    assert marts(build.warehouse) == marts(built.warehouse)
+
+
+def test_line_by_line_equals_at_once(tmp_path_factory):
+    """Short histories, told one webhook a run, give every row that one run gives."""
+    few = [
+        case
+        for case in generator.sample(3 * CASES, SEED + 1, max_events=LINES)
+        if len(case.records) <= LINES
+    ]
+    cases = [generator.place(case, index) for index, case in enumerate(few[: CASES // 2])]
+    told = [received_apart(case.records) for case in cases]
+    seeds = {"business_accounts": [row for case in cases for row in case.business_accounts]}
+    by_line = Build(tmp_path_factory.mktemp("by-line"))
+    for line in range(LINES):
+        by_line.run([records[line] for records in told if line < len(records)], seeds=seeds)
+    at_once = Build(tmp_path_factory.mktemp("at-once"))
+    at_once.run([record for records in told for record in records], seeds=seeds)
+    assert marts(by_line.warehouse) == marts(at_once.warehouse)
 
 
 def introductions(records) -> list[dict[str, object]]:

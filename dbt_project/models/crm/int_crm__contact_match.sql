@@ -174,7 +174,7 @@ worded as (
         case finding
             when 'known_by_bsuid' then 'one customer, known by BSUID'
             when 'known_by_phone' then 'one customer, known by the number only: no BSUID yet'
-            when 'left_number' then 'the customer left this number: ask for the new one'
+            when 'left_number' then 'the customer left this number'
             when 'nobody' then 'nobody in this portfolio was ever seen under this'
             when 'two_customers' then 'the BSUID and the number belong to two customers'
             when 'unknown_bsuid' then 'the number fits, but nobody here was ever seen with the BSUID'

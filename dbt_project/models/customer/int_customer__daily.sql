@@ -15,6 +15,12 @@ visibility as (
 
 ),
 
+risks as (
+
+    select * from {{ ref('int_customer__at_risk') }}
+
+),
+
 changes as (
 
     select * from {{ ref('int_identity__change') }}
@@ -41,9 +47,19 @@ states as (
         unnest([valid_from, valid_to]) as turned_at,
         unnest([1, -1]) as difference,
         identity_stage,
-        username is not null as has_username,
-        username is not null and wa_id is not null as is_at_risk
+        username is not null as has_username
     from history
+
+),
+
+risk_states as (
+
+    select
+        island_id,
+        portfolio_id,
+        unnest([valid_from, valid_to]) as turned_at,
+        unnest([1, -1]) as difference
+    from risks
 
 ),
 
@@ -81,9 +97,10 @@ unioned as (
         difference * cast(identity_stage = 'phone_only' as integer) as phone_only,
         difference * cast(identity_stage = 'linked' as integer) as linked,
         difference * cast(identity_stage = 'bsuid_only' as integer) as bsuid_only,
-        difference * cast(has_username as integer) as with_username,
-        difference * cast(is_at_risk as integer) as at_risk
+        difference * cast(has_username as integer) as with_username
     from states
+    union all by name
+    select island_id, portfolio_id, turned_at, difference as at_risk from risk_states
     union all by name
     select
         island_id,

@@ -46,14 +46,34 @@ observations as (
 
 ),
 
+-- A BSUID ends where it became another one, unless it came back since: so there is always one that lasts.
+bsuid_ends as (
+
+    select
+        portfolio_id,
+        unnest([left_node_id, right_node_id]) as node_id,
+        unnest([last_linked_at, null]) as left_at,
+        unnest([null, last_linked_at]) as entered_at
+    from successions
+    where
+        (portfolio_id, left_node_id) in (
+            select portfolio_id, node_id from customer_nodes where node_kind = 'bsuid'
+        )
+        and (portfolio_id, right_node_id) in (
+            select portfolio_id, node_id from customer_nodes where node_kind = 'bsuid'
+        )
+
+),
+
 succeeded as (
 
     select
         portfolio_id,
-        left_node_id as node_id,
-        max(linked_at) as succeeded_at
-    from successions
+        node_id,
+        max(left_at) as succeeded_at
+    from bsuid_ends
     group by all
+    having coalesce(max(left_at) > max(entered_at), max(left_at) is not null)
 
 ),
 

@@ -83,9 +83,8 @@ held as (
         count(distinct identifier_value) filter (where identifier_type = 'bsuid') as bsuid_count,
         count(distinct identifier_value) filter (where identifier_type = 'username')
             as username_count,
-        arg_max(
-            identifier_value, (valid_to is null, last_seen_at, valid_from, identifier_value)
-        ) filter (where identifier_type = 'bsuid') as current_bsuid,
+        arg_max(identifier_value, (last_seen_at, valid_from, identifier_value))
+            filter (where identifier_type = 'bsuid' and valid_to is null) as current_bsuid,
         arg_max(identifier_value, (valid_from, identifier_value))
             filter (where identifier_type = 'parent_bsuid' and valid_to is null) as parent_bsuid,
         arg_max(identifier_value, (valid_from, identifier_value))

@@ -3,7 +3,7 @@ with
 
 unrecognised as (
 
-    select * from {{ ref('stg_whatsapp__unrecognised') }}
+    select * from {{ ref('stg_whatsapp__unrecognised') }} where kind <> 'load'
 
 ),
 

@@ -28,7 +28,7 @@ by_bsuid as (
         portfolio_id,
         message_id,
         bsuid,
-        parent_bsuid,
+        case when is_failed and phone is null then parent_bsuid end as parent_bsuid,
         bool_or(is_ignored) over (partition by portfolio_id, message_id) as is_ignored
     from sightings
     qualify
@@ -55,7 +55,7 @@ by_phone as (
 
 ),
 
--- R9: what names only a parent BSUID follows the one customer that showed it.
+-- R9: a failed send that names a parent BSUID alone follows the one customer that showed it.
 parents as (
 
     select
@@ -79,13 +79,16 @@ found as (
         by_bsuid.message_id,
         by_bsuid.is_ignored,
         by_phone.unassigned_reason,
-        coalesce({{ bsuid_node('by_bsuid.bsuid') }}, by_phone.node_id, parents.node_id) as node_id
+        coalesce(
+            {{ bsuid_node('by_bsuid.bsuid') }},
+            by_phone.node_id,
+            if(by_phone.message_id is null, parents.node_id, null)
+        ) as node_id
     from by_bsuid
     left join by_phone using (portfolio_id, message_id)
     left join parents
         on by_bsuid.portfolio_id = parents.portfolio_id
         and by_bsuid.parent_bsuid = parents.parent_bsuid
-        and by_phone.message_id is null
 
 ),
 

@@ -14,20 +14,37 @@ account_updates as (
 
 ),
 
-observations as (
+nodes as (
+
+    select * from {{ ref('int_customer__node') }}
+
+),
+
+observations as not materialized (
 
     select * from {{ ref('int_identity__observation') }}
+
+),
+
+bsuids_of_two as (
+
+    select identifier_value as bsuid
+    from nodes
+    where node_kind = 'bsuid'
+    group by identifier_value
+    having min(portfolio_id) <> max(portfolio_id)
 
 ),
 
 bsuid_wabas as (
 
     select distinct
-        portfolio_id,
-        waba_id,
-        bsuid
+        observations.portfolio_id,
+        observations.waba_id,
+        observations.bsuid
     from observations
-    where bsuid is not null and waba_id is not null
+    inner join bsuids_of_two using (bsuid)
+    where observations.waba_id is not null
 
 ),
 

@@ -24,6 +24,17 @@ turns as (
         last_paired_at
     from claims
     where next_bsuid <> bsuid and close_reason = 'other_bsuid'
+    union all
+    -- shown on it at the very moment at which the other took it
+    select
+        portfolio_id,
+        phone,
+        bsuid_at_once as lost_by_bsuid,
+        bsuid as taken_by_bsuid,
+        valid_from as taken_at,
+        valid_from as last_paired_at
+    from claims
+    where bsuid_at_once is not null
 
 ),
 
@@ -68,7 +79,7 @@ final as (
     qualify row_number() over (
         partition by
             takers.portfolio_id, takers.phone, takers.lost_by_bsuid, takers.taken_by_bsuid, takers.taken_at
-        order by takers.evidence_event_id
+        order by takers.evidence_event_id, takers.last_paired_at desc
     ) = 1
 
 )

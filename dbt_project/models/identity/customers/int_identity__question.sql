@@ -58,6 +58,34 @@ clusters as (
 
 ),
 
+customer_nodes as (
+
+    select * from {{ ref('int_identity__customer_node') }}
+
+),
+
+segments as (
+
+    select * from {{ ref('int_identity__phone_segment') }}
+
+),
+
+-- What a person calls a node: its kind, its identifier and, of a phone, from when.
+nodes as (
+
+    select
+        customer_nodes.portfolio_id,
+        customer_nodes.node_id,
+        customer_nodes.node_kind,
+        customer_nodes.identifier_value,
+        segments.opened_at
+    from customer_nodes
+    left join segments
+        on customer_nodes.portfolio_id = segments.portfolio_id
+        and customer_nodes.node_id = segments.node_id
+
+),
+
 phone_two_bsuids as (
 
     select
@@ -92,94 +120,112 @@ bsuid_two_phones as (
         0.2 as score
     from claims
     where close_reason = 'other_phone'
+    union all
+    select
+        portfolio_id,
+        'bsuid_two_phones' as kind,
+        'bsuid' as left_type,
+        bsuid as left_value,
+        'phone' as right_type,
+        phone_at_once as right_value,
+        phone_at_once as subject,
+        evidence_event_id,
+        valid_from as first_seen_at,
+        valid_from as last_seen_at,
+        0.2 as score
+    from claims
+    where phone_at_once is not null
 
 ),
 
-succession_fork as (
+-- Edges of R2 that are left to a person, those that come back to where they left, and those that only a text tells of.
+successions_to_judge as (
 
     select
         portfolio_id,
-        'succession_fork' as kind,
-        split_part(left_node_id, ':', 1) as left_type,
-        substr(left_node_id, strpos(left_node_id, ':') + 1) as left_value,
-        split_part(right_node_id, ':', 1) as right_type,
-        substr(right_node_id, strpos(right_node_id, ':') + 1) as right_value,
+        case decision
+            when 'ambiguous' then 'succession_fork'
+            when 'late' then 'late_succession'
+        end as kind,
+        left_node_id,
+        right_node_id,
         strength as subject,
         evidence_event_id,
-        linked_at as first_seen_at,
-        linked_at as last_seen_at,
-        0.5 as score
+        linked_at,
+        if(decision = 'late', 0.4, 0.5) as score
     from successions
-    where decision = 'ambiguous'
-
-),
-
-kept_successions as (
-
-    select * from successions where decision = 'kept'
-
-),
-
-chains as (
-
-    {{ connected_components('kept_successions', ['portfolio_id'], 'left_node_id', 'right_node_id') }}
-
-),
-
--- Kept edges leave a node once, so where as many are kept as there are nodes they go round in a ring.
-rings as (
-
+    where decision in ('ambiguous', 'late')
+    union all
     select
-        chains.portfolio_id,
-        chains.label_id
-    from chains
-    left join kept_successions
-        on chains.portfolio_id = kept_successions.portfolio_id
-        and chains.node_id = kept_successions.left_node_id
-    group by all
-    having count(*) = count(kept_successions.right_node_id)
-
-),
-
-succession_cycle as (
-
-    select
-        kept_successions.portfolio_id,
+        portfolio_id,
         'succession_cycle' as kind,
-        split_part(kept_successions.left_node_id, ':', 1) as left_type,
-        substr(kept_successions.left_node_id, strpos(kept_successions.left_node_id, ':') + 1)
-            as left_value,
-        split_part(kept_successions.right_node_id, ':', 1) as right_type,
-        substr(kept_successions.right_node_id, strpos(kept_successions.right_node_id, ':') + 1)
-            as right_value,
-        kept_successions.strength as subject,
-        kept_successions.evidence_event_id,
-        kept_successions.linked_at as first_seen_at,
-        kept_successions.linked_at as last_seen_at,
+        left_node_id,
+        right_node_id,
+        strength as subject,
+        evidence_event_id,
+        linked_at,
         0.4 as score
-    from rings
-    inner join kept_successions
-        on rings.portfolio_id = kept_successions.portfolio_id
-        and rings.label_id = kept_successions.left_node_id
+    from successions
+    where decision = 'kept' and is_return
+    union all
+    select
+        portfolio_id,
+        'body_text_only' as kind,
+        left_node_id,
+        right_node_id,
+        strength as subject,
+        evidence_event_id,
+        linked_at,
+        0.6 as score
+    from successions
+    where decision = 'kept' and strength = 'body_text'
+
+),
+
+succession_questions as (
+
+    select
+        edges.portfolio_id,
+        edges.kind,
+        left_nodes.node_kind as left_type,
+        left_nodes.identifier_value as left_value,
+        left_nodes.opened_at as left_at,
+        right_nodes.node_kind as right_type,
+        right_nodes.identifier_value as right_value,
+        right_nodes.opened_at as right_at,
+        edges.subject,
+        edges.evidence_event_id,
+        edges.linked_at as first_seen_at,
+        edges.linked_at as last_seen_at,
+        edges.score
+    from successions_to_judge as edges
+    inner join nodes as left_nodes
+        on edges.portfolio_id = left_nodes.portfolio_id and edges.left_node_id = left_nodes.node_id
+    inner join nodes as right_nodes
+        on edges.portfolio_id = right_nodes.portfolio_id and edges.right_node_id = right_nodes.node_id
 
 ),
 
 backfill_declined as (
 
     select
-        portfolio_id,
+        backfills.portfolio_id,
         'backfill_declined' as kind,
         'phone' as left_type,
-        substr(segment_node_id, 7) as left_value,
+        backfills.phone as left_value,
+        segments.opened_at as left_at,
         'bsuid' as right_type,
-        bsuid as right_value,
-        decision as subject,
-        evidence_event_id,
-        paired_at as first_seen_at,
-        paired_at as last_seen_at,
-        if(decision = 'silent_and_renamed', 0.5, 0.2) as score
+        backfills.bsuid as right_value,
+        backfills.decision as subject,
+        backfills.evidence_event_id,
+        backfills.paired_at as first_seen_at,
+        backfills.paired_at as last_seen_at,
+        if(backfills.decision = 'silent_and_renamed', 0.5, 0.2) as score
     from backfills
-    where decision not in ('adopted', 'number_changed')
+    inner join segments
+        on backfills.portfolio_id = segments.portfolio_id
+        and backfills.segment_node_id = segments.node_id
+    where backfills.decision not in ('adopted', 'cut', 'number_changed')
 
 ),
 
@@ -240,10 +286,10 @@ judged_overrides as (
         on overrides.portfolio_id = right_cluster.portfolio_id
         and overrides.right_node_id = right_cluster.node_id
     left join (
-        select portfolio_id, left_node_id, right_node_id from successions where decision = 'kept'
+        select portfolio_id, left_node_id, right_node_id from successions where decision = 'cut'
         union all
         select portfolio_id, segment_node_id as left_node_id, bsuid_node_id as right_node_id
-        from backfills where decision = 'adopted'
+        from backfills where decision = 'cut'
     ) as inferred
         on overrides.portfolio_id = inferred.portfolio_id
         and least(overrides.left_node_id, overrides.right_node_id)
@@ -260,8 +306,10 @@ override_problem as (
         'override_problem' as kind,
         left_type,
         left_value,
+        left_at,
         right_type,
         right_value,
+        right_at,
         final_problem as subject,
         'override:' || override_id as evidence_event_id,
         decided_at as first_seen_at,
@@ -275,19 +323,17 @@ override_problem as (
 unioned as (
 
     select * from phone_two_bsuids
-    union all
+    union all by name
     select * from bsuid_two_phones
-    union all
-    select * from succession_fork
-    union all
-    select * from succession_cycle
-    union all
+    union all by name
+    select * from succession_questions
+    union all by name
     select * from backfill_declined
-    union all
+    union all by name
     select * from possible_missed_rotation
-    union all
+    union all by name
     select * from attested_phone_taken
-    union all
+    union all by name
     select * from override_problem
 
 ),
@@ -299,15 +345,11 @@ undecided as (
         unioned.portfolio_id,
         unioned.kind,
         unioned.left_type,
-        if(unioned.left_type = 'phone', split_part(unioned.left_value, '@', 1), unioned.left_value)
-            as left_value,
-        if(unioned.left_type = 'phone', nullif(split_part(unioned.left_value, '@', 2), ''), null)::timestamp
-            as left_at,
+        unioned.left_value,
+        unioned.left_at,
         unioned.right_type,
-        if(unioned.right_type = 'phone', split_part(unioned.right_value, '@', 1), unioned.right_value)
-            as right_value,
-        if(unioned.right_type = 'phone', nullif(split_part(unioned.right_value, '@', 2), ''), null)::timestamp
-            as right_at,
+        unioned.right_value,
+        unioned.right_at,
         unioned.subject,
         min(unioned.evidence_event_id) as evidence_event_id,
         min(unioned.first_seen_at) as first_seen_at,
@@ -315,16 +357,25 @@ undecided as (
         max(unioned.score) as score,
         count(*) as occurrence_count
     from unioned
+    left join nodes as left_nodes
+        on unioned.portfolio_id = left_nodes.portfolio_id
+        and unioned.left_type = left_nodes.node_kind
+        and unioned.left_value = left_nodes.identifier_value
+        and unioned.left_at is not distinct from left_nodes.opened_at
+    left join nodes as right_nodes
+        on unioned.portfolio_id = right_nodes.portfolio_id
+        and unioned.right_type = right_nodes.node_kind
+        and unioned.right_value = right_nodes.identifier_value
+        and unioned.right_at is not distinct from right_nodes.opened_at
     left join overrides
         on unioned.portfolio_id = overrides.portfolio_id
         and unioned.kind <> 'override_problem'
         and overrides.problem is null
-        and unioned.left_type in ('bsuid', 'phone')
-        and unioned.right_type in ('bsuid', 'phone')
-        and (unioned.left_type || ':' || unioned.left_value)
-        in (overrides.left_node_id, overrides.right_node_id)
-        and (unioned.right_type || ':' || unioned.right_value)
-        in (overrides.left_node_id, overrides.right_node_id)
+        and least(left_nodes.node_id, right_nodes.node_id)
+        = least(overrides.left_node_id, overrides.right_node_id)
+        and greatest(left_nodes.node_id, right_nodes.node_id)
+        = greatest(overrides.left_node_id, overrides.right_node_id)
+        and left_nodes.node_id <> right_nodes.node_id
     where overrides.override_id is null
     group by all
 

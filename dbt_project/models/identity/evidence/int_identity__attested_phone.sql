@@ -13,6 +13,18 @@ changes as (
 
 ),
 
+overrides as (
+
+    select * from {{ ref('identity_overrides') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('int_identity__as_of') }}
+
+),
+
 attested as (
 
     select *
@@ -28,6 +40,7 @@ named_edges as (
         portfolio_id,
         coalesce(old_bsuid, body_old_bsuid) as left_node_id,
         new_bsuid as right_node_id,
+        changed_at,
         max(if(old_bsuid is null, 1, strength)) as strength,
         left_node_id as side,
         max(if(old_bsuid is null, 1, strength)) as side_strength
@@ -43,15 +56,32 @@ judged_edges as (
 
 ),
 
+parted as (
+
+    {{ parted_bsuids('overrides', 'as_of') }}
+
+),
+
+joined as (
+
+    select
+        portfolio_id,
+        left_node_id,
+        right_node_id
+    from judged_edges
+    anti join parted
+        on judged_edges.portfolio_id = parted.portfolio_id
+        and judged_edges.left_node_id = parted.bsuid
+        and judged_edges.right_node_id = parted.parted_bsuid
+    where decision = 'kept'
+
+),
+
 succession as (
 
-    select portfolio_id, left_node_id as bsuid, right_node_id as kin_bsuid
-    from judged_edges
-    where decision = 'kept'
+    select portfolio_id, left_node_id as bsuid, right_node_id as kin_bsuid from joined
     union all
-    select portfolio_id, right_node_id as bsuid, left_node_id as kin_bsuid
-    from judged_edges
-    where decision = 'kept'
+    select portfolio_id, right_node_id as bsuid, left_node_id as kin_bsuid from joined
 
 ),
 

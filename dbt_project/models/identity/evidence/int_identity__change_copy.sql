@@ -23,7 +23,7 @@ accounts as (
 
 ),
 
--- Body text counts only with exactly two ids at its end; the name before them is the user's to choose.
+-- An id is what its shape says, whichever slot it stands in.
 rotations as (
 
     select
@@ -35,19 +35,24 @@ rotations as (
         event_id,
         received_at,
         evidence_at,
-        case when {{ bsuid_of(['previous_user_id']) }} is not null and {{ bsuid_of(['user_id']) }} is not null
-            then 4 else 2 end as strength,
-        {{ bsuid_of(['previous_user_id']) }} as old_bsuid,
         {{ bsuid_of(['user_id', 'wa_id']) }} as new_bsuid,
+        nullif({{ bsuid_of(['previous_user_id', 'from_id', 'customer']) }}, new_bsuid) as old_bsuid,
+        if(old_bsuid is not null and new_bsuid is not null, 4, 2) as strength,
         {{ parent_bsuid_of(['previous_parent_user_id']) }} as old_parent_bsuid,
         {{ parent_bsuid_of(['parent_user_id']) }} as new_parent_bsuid,
         {{ phone_of(['from_id', 'customer']) }} as old_phone,
         {{ phone_of(['wa_id']) }} as new_phone,
+        -- Read only while it was all that named the old id, and only as the sentence of that event: the name is the
+        -- user's to choose, and may stand anywhere in another one.
         case
             when
-                previous_user_id is null
+                system_type = 'user_changed_user_id'
+                and evidence_at >= timestamp '{{ var('body_text_from') }}'
+                and evidence_at < timestamp '{{ var('body_text_to') }}' + interval 1 day
+                and coalesce(old_bsuid, old_phone) is null
+                and new_bsuid is not null
+                and regexp_full_match(body, 'User .+ changed from {{ bsuid_pattern() }} to {{ bsuid_pattern() }}')
                 and len(regexp_extract_all(body, '\b{{ bsuid_pattern() }}\b')) = 2
-                and regexp_matches(body, '(^|\s){{ bsuid_pattern() }}\s\S+\s{{ bsuid_pattern() }}$')
                 then regexp_extract_all(body, '\b{{ bsuid_pattern() }}\b')
         end as body_bsuids
     from system_messages
@@ -60,10 +65,8 @@ rotations as (
 read_rotations as (
 
     select
-        * exclude (body_bsuids, new_bsuid),
-        coalesce(new_bsuid, body_bsuids[2]) as new_bsuid,
-        case when coalesce(new_bsuid, body_bsuids[2]) = body_bsuids[2] then body_bsuids[1] end
-            as body_old_bsuid
+        * exclude (body_bsuids),
+        case when new_bsuid = body_bsuids[2] then body_bsuids[1] end as body_old_bsuid
     from rotations
 
 ),
@@ -85,7 +88,7 @@ updates as (
         {{ parent_bsuid_of(['parent_user_id']) }} as new_parent_bsuid,
         null as old_phone,
         {{ phone_of(['wa_id', 'contact_wa_id']) }} as new_phone,
-        {{ bsuid_of(['user_id']) }} as new_bsuid,
+        {{ bsuid_of(['user_id', 'wa_id', 'contact_user_id', 'contact_wa_id']) }} as new_bsuid,
         null as body_old_bsuid,
         contact_username as username,
         contact_profile_name as profile_name

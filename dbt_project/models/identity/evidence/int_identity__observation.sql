@@ -180,10 +180,11 @@ shared_sightings as (
         'none' as direction,
         2 as tier,
         {{ bsuid_of(['from_user_id', 'from_id', 'contact_user_id', 'contact_wa_id']) }} as bsuid,
-        coalesce(
-            {{ phone_of(['phone_wa_id']) }},
-            case when phone_wa_id is null and starts_with(phone, '+') then {{ phone_of([phone_digits('phone')]) }} end
-        ) as phone,
+        -- WhatsApp attests the number, so its E.164 is as good as the wa_id it left out
+        case
+            when phone_wa_id is null then e164_digits(shared_contacts.phone)
+            else {{ phone_of(['phone_wa_id']) }}
+        end as phone,
         cast(contact_index * 1000 + phone_index as varchar) as part
     from shared_contacts
     where origin = 'contact_request'

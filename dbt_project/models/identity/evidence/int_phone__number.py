@@ -15,6 +15,7 @@ COLUMNS = pa.schema(
         ("phone_e164", pa.string()),
         ("country_code", pa.string()),
         ("match_key", pa.string()),
+        ("load_id", pa.int64()),
     ]
 )
 
@@ -49,15 +50,30 @@ def describe(phone: str, default_country: str | None) -> tuple[str | None, ...]:
 def model(dbt, session):
     """Describe every phone on the wire and every phone in the CRM once; a run that adds, only new ones."""
     dbt.config(materialized="incremental")
-    observed = dbt.ref("int_identity__observation").project("phone, null::varchar as default_country")
-    contacts = dbt.ref("int_crm__contact").project("phone, default_country")
-    changed = dbt.ref("int_identity__change_copy").project(
-        "unnest([old_phone, new_phone]) as phone, null::varchar as default_country"
-    )
-    phones = observed.union(changed).union(contacts).filter("phone is not null").distinct()
+    observed = dbt.ref("int_identity__observation")
+    changed = dbt.ref("int_identity__change_copy")
     if dbt.is_incremental:
-        phones = phones.except_(session.sql(f"select phone, default_country from {dbt.this}"))
-    rows = [describe(phone, default_country) for phone, default_country in phones.fetchall()]
+        landed_since = f"load_id > (select coalesce(max(load_id), 0) from {dbt.this})"
+        observed, changed = observed.filter(landed_since), changed.filter(landed_since)
+    phones = (
+        observed.project("phone, null::varchar as default_country, load_id")
+        .union(changed.project("unnest([old_phone, new_phone]), null, load_id"))
+        .union(dbt.ref("int_crm__contact").project("phone, default_country, 0"))
+        .filter("phone is not null")
+        .aggregate("phone, default_country, min(load_id) as load_id")
+        .set_alias("phones")
+    )
+    if dbt.is_incremental:
+        known = session.sql(f"select phone, default_country from {dbt.this}")
+        phones = phones.join(
+            known.set_alias("known"),
+            "phones.phone = known.phone and phones.default_country is not distinct from known.default_country",
+            how="anti",
+        )
+    rows = [
+        (*describe(phone, default_country), load_id)
+        for phone, default_country, load_id in phones.fetchall()
+    ]
     return pa.Table.from_pylist(
         [dict(zip(COLUMNS.names, row, strict=True)) for row in rows], schema=COLUMNS
     )

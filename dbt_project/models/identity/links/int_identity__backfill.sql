@@ -50,7 +50,12 @@ owner_signs as (
 
 ),
 
--- Of claims that begin together the first has ended the segment.
+overrides as (
+
+    select * from {{ ref('int_identity__override') }} where decision = 'cannot_link' and problem is null
+
+),
+
 openings as (
 
     select
@@ -58,13 +63,7 @@ openings as (
         lag(valid_from, 1, timestamp '0001-01-01') over (
             partition by portfolio_id, phone order by valid_from
         ) as previous_claim_from
-    from (
-        select *
-        from claims
-        qualify row_number() over (
-            partition by portfolio_id, phone, valid_from order by claim_number
-        ) = 1
-    )
+    from claims
 
 ),
 
@@ -91,7 +90,9 @@ ended_segments as (
         openings.opened_by,
         last_segments.node_id as segment_node_id,
         last_segments.last_inbound_at,
-        last_segments.last_name,
+        last_segments.last_reached_at,
+        last_segments.last_sent_at,
+        last_segments.unbroken_from,
         coalesce(last_segments.last_named_at, last_segments.opened_at) as last_named_at,
         exists (
             select 1
@@ -123,9 +124,7 @@ named as (
         evidence_at,
         {{ normalised_name('profile_name') }} as name
     from observations
-    where
-        direction = 'inbound'
-        and {{ normalised_name('profile_name') }} is not null
+    where {{ normalised_name('profile_name') }} is not null
 
 ),
 
@@ -249,9 +248,11 @@ arrived_from_elsewhere as (
         and ended_segments.bsuid_node_id = arrivals.arrived_node_id
         and coalesce(arrivals.old_bsuid, arrivals.body_old_bsuid) is distinct from ended_segments.bsuid
         and arrivals.old_phone is distinct from ended_segments.phone
-        and not coalesce(
-            starts_with(arrivals.old_phone_node_id, 'phone:' || ended_segments.phone || '@'), false
-        )
+    left join segments as segments_here
+        on arrivals.portfolio_id = segments_here.portfolio_id
+        and arrivals.old_phone_node_id = segments_here.node_id
+        and ended_segments.phone = segments_here.phone
+    where segments_here.node_id is null
 
 ),
 
@@ -332,42 +333,91 @@ with_owner_signs as (
 
 ),
 
+-- Was somebody there so recently that it must be the one who was paired? What they did says most, then what reached them.
+-- A name of one word is anybody's after a time.
 judged as (
 
     select
         *,
+        coalesce(last_inbound_at, last_reached_at, last_sent_at) as last_there_at,
+        case
+            when last_inbound_at >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day
+                then 'within_silence'
+            when
+                last_inbound_at >= unbroken_from
+                and last_reached_at >= paired_at - interval ({{ var('number_rest_min_days') }}) day
+                then 'never_rested'
+            when
+                last_inbound_at is null
+                and last_reached_at >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day
+                then 'reached_within_silence'
+            when
+                last_reached_at is null
+                and last_sent_at >= paired_at - interval ({{ var('number_rest_min_days') }}) day
+                then 'sent_within_rest'
+        end as there,
         coalesce(
-            last_inbound_at
-            >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day,
+            segment_name = bsuid_name
+            and (
+                {{ has_many_words('segment_name') }}
+                or last_there_at
+                >= paired_at - interval ({{ var('one_word_name_max_silence_days') }}) day
+            ),
             false
-        ) as is_within_silence,
-        coalesce(segment_name = bsuid_name, false) as is_same_name
+        ) as is_same_name
     from with_owner_signs
+
+),
+
+decided as (
+
+    select
+        *,
+        if(opened_by = 'shared_contact', 'R8', 'R5') as link_rule,
+        case
+            when is_cut and not (there is not null and is_same_name) then 'number_changed'
+            when is_by_rotation and not (there is not null and is_same_name) then 'came_by_rotation'
+            when has_owner_sign and not is_same_name then 'new_owner_sign'
+            when link_rule = 'R8' and there = 'within_silence' and segment_name <> bsuid_name
+                then 'attested_under_another_name'
+            when there is not null or is_same_name then 'adopted'
+            else 'silent_and_renamed'
+        end as inferred_decision
+    from judged
+
+),
+
+-- R11: what a person parted.
+parted as (
+
+    select portfolio_id, left_node_id as segment_node_id, right_node_id as bsuid_node_id from overrides
+    union
+    select portfolio_id, right_node_id as segment_node_id, left_node_id as bsuid_node_id from overrides
 
 ),
 
 final as (
 
     select
-        portfolio_id,
-        phone,
-        segment_node_id,
-        bsuid_node_id,
-        bsuid,
-        paired_at,
-        evidence_event_id,
-        if(opened_by = 'shared_contact', 'R8', 'R5') as link_rule,
-        date_diff('day', last_inbound_at, paired_at) as silence_days,
-        segment_name,
-        bsuid_name,
-        case
-            when is_cut and not (is_within_silence and is_same_name) then 'number_changed'
-            when is_by_rotation and not (is_within_silence and is_same_name) then 'came_by_rotation'
-            when has_owner_sign and not is_same_name then 'new_owner_sign'
-            when is_within_silence or is_same_name then 'adopted'
-            else 'silent_and_renamed'
-        end as decision
-    from judged
+        decided.portfolio_id,
+        decided.phone,
+        decided.segment_node_id,
+        decided.bsuid_node_id,
+        decided.bsuid,
+        decided.paired_at,
+        decided.evidence_event_id,
+        decided.link_rule,
+        date_diff('day', decided.last_there_at, decided.paired_at) as silence_days,
+        decided.segment_name,
+        decided.bsuid_name,
+        if(
+            decided.inferred_decision = 'adopted' and parted.portfolio_id is not null,
+            'cut',
+            decided.inferred_decision
+        ) as decision,
+        if(decided.inferred_decision = 'adopted', coalesce(decided.there, 'same_name'), null) as reason
+    from decided
+    left join parted using (portfolio_id, segment_node_id, bsuid_node_id)
 
 )
 

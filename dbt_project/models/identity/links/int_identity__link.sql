@@ -15,7 +15,7 @@ backfills as (
 
 overrides as (
 
-    select * from {{ ref('int_identity__override') }} where problem is null
+    select * from {{ ref('int_identity__override') }} where decision = 'must_link' and problem is null
 
 ),
 
@@ -37,8 +37,7 @@ inferred as (
         segment_node_id as left_node_id,
         bsuid_node_id as right_node_id,
         link_rule,
-        if(silence_days <= {{ var('backfill_max_silence_days') }}, 'within_silence', 'same_name')
-            as link_detail,
+        reason as link_detail,
         4 as evidence_tier,
         evidence_event_id,
         paired_at as linked_at
@@ -46,53 +45,25 @@ inferred as (
 
 ),
 
-decided as (
+declared as (
 
     select
         portfolio_id,
         least(left_node_id, right_node_id) as low_node_id,
         greatest(left_node_id, right_node_id) as high_node_id,
-        decision,
-        min(override_id) as override_id,
-        min(coalesce(decided_at, timestamp '1970-01-01')) as decided_at,
-        min(author) as author
-    from overrides
-    group by portfolio_id, low_node_id, high_node_id, decision
-
-),
-
-uncut as (
-
-    select inferred.*
-    from inferred
-    left join decided
-        on inferred.portfolio_id = decided.portfolio_id
-        and least(inferred.left_node_id, inferred.right_node_id) = decided.low_node_id
-        and greatest(inferred.left_node_id, inferred.right_node_id) = decided.high_node_id
-        and decided.decision = 'cannot_link'
-    where decided.override_id is null
-
-),
-
-declared as (
-
-    select
-        portfolio_id,
-        low_node_id as left_node_id,
-        high_node_id as right_node_id,
         'R11' as link_rule,
         'must_link' as link_detail,
         3 as evidence_tier,
-        'override:' || override_id as evidence_event_id,
-        decided_at as linked_at
-    from decided
-    where decision = 'must_link'
+        'override:' || min(override_id) as evidence_event_id,
+        min(coalesce(decided_at, timestamp '1970-01-01')) as linked_at
+    from overrides
+    group by portfolio_id, low_node_id, high_node_id
 
 ),
 
 unioned as (
 
-    select * from uncut
+    select * from inferred
     union all
     select * from declared
 

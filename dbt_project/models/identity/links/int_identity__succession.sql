@@ -7,6 +7,12 @@ both_sides as (
 
 ),
 
+overrides as (
+
+    select * from {{ ref('int_identity__override') }} where decision = 'cannot_link' and problem is null
+
+),
+
 typed_edges as (
 
     select
@@ -31,7 +37,7 @@ phone_edges as (
         coalesce({{ bsuid_node('new_bsuid') }}, new_phone_node_id) as right_node_id,
         2 as strength,
         old_bsuid is null
-        and (is_carried or starts_with(old_phone_node_id, 'phone:')) as is_loose,
+        and (is_carried or is_old_phone_segment) as is_loose,
         event_id,
         changed_at
     from both_sides
@@ -64,6 +70,25 @@ candidates as (
 
 ),
 
+told_edges as (
+
+    select
+        portfolio_id,
+        left_node_id,
+        right_node_id,
+        changed_at,
+        strength,
+        bool_and(is_loose) as is_loose,
+        min(event_id) as event_id
+    from candidates
+    where
+        left_node_id is not null
+        and right_node_id is not null
+        and left_node_id <> right_node_id
+    group by all
+
+),
+
 edges as (
 
     select
@@ -72,14 +97,9 @@ edges as (
         right_node_id,
         max(strength) as strength,
         bool_and(is_loose) as is_loose,
-        arg_min(event_id, (-strength, changed_at, event_id)) as evidence_event_id,
         min(changed_at) as linked_at
-    from candidates
-    where
-        left_node_id is not null
-        and right_node_id is not null
-        and left_node_id <> right_node_id
-    group by portfolio_id, left_node_id, right_node_id
+    from told_edges
+    group by all
 
 ),
 
@@ -127,10 +147,10 @@ sides as (
 sided_edges as (
 
     select
-        edges.*,
-        coalesce(sides.side, edges.left_node_id) as side,
-        coalesce(sides.strength, edges.strength) as side_strength
-    from edges
+        told_edges.*,
+        coalesce(sides.side, told_edges.left_node_id) as side,
+        coalesce(sides.strength, told_edges.strength) as side_strength
+    from told_edges
     left join sides using (portfolio_id, left_node_id, right_node_id)
 
 ),
@@ -142,23 +162,90 @@ judged as (
 
 ),
 
-final as (
+late_edges as (
+
+    select distinct
+        portfolio_id,
+        coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id) as left_node_id,
+        late_node_id as right_node_id,
+        changed_at,
+        2 as strength,
+        event_id,
+        'late' as decision,
+        false as is_return
+    from both_sides
+    where left_node_id <> late_node_id
+
+),
+
+all_edges as (
+
+    select
+        *,
+        array_position(['kept', 'ambiguous', 'outranked', 'late'], decision) as place
+    from (
+        select * exclude (is_loose, side, side_strength) from judged
+        union all by name
+        select * from late_edges
+    )
+
+),
+
+-- Of all changes that tell of a pair, those that were judged best.
+best_edges as (
+
+    select *
+    from all_edges
+    qualify place = min(place) over (partition by portfolio_id, left_node_id, right_node_id)
+
+),
+
+decided as (
 
     select
         portfolio_id,
         left_node_id,
         right_node_id,
-        case strength
+        decision,
+        max(strength) as strength,
+        arg_min(event_id, (-strength, changed_at, event_id)) as evidence_event_id,
+        min(changed_at) as linked_at,
+        max(changed_at) as last_linked_at,
+        bool_or(is_return) as is_return
+    from best_edges
+    group by all
+
+),
+
+-- R11: what a person parted.
+parted as (
+
+    select portfolio_id, left_node_id, right_node_id from overrides
+    union
+    select portfolio_id, right_node_id as left_node_id, left_node_id as right_node_id from overrides
+
+),
+
+final as (
+
+    select
+        decided.portfolio_id,
+        decided.left_node_id,
+        decided.right_node_id,
+        case decided.strength
             when 4 then 'typed'
             when 3 then 'user_id_update'
             when 2 then 'phone'
             else 'body_text'
         end as strength,
-        if(strength >= 3, 1, 4) as evidence_tier,
-        evidence_event_id,
-        linked_at,
-        decision
-    from judged
+        if(decided.strength >= 3, 1, 4) as evidence_tier,
+        decided.evidence_event_id,
+        decided.linked_at,
+        decided.last_linked_at,
+        decided.is_return,
+        if(decided.decision = 'kept' and parted.portfolio_id is not null, 'cut', decided.decision) as decision
+    from decided
+    left join parted using (portfolio_id, left_node_id, right_node_id)
 
 )
 

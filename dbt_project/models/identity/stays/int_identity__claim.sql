@@ -13,6 +13,18 @@ changes as (
 
 ),
 
+overrides as (
+
+    select * from {{ ref('identity_overrides') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('int_identity__as_of') }}
+
+),
+
 -- Of a pair's statuses only one that is the first of all sightings of that pair can open a claim; the others confirm one.
 openers as (
 
@@ -33,7 +45,15 @@ marked as (
     select
         *,
         coalesce(bsuid <> lag(bsuid) over on_phone, false) as is_phone_turn,
-        coalesce(phone <> lag(phone) over of_bsuid, false) as is_bsuid_turn
+        coalesce(phone <> lag(phone) over of_bsuid, false) as is_bsuid_turn,
+        case
+            when is_phone_turn and evidence_at = lag(evidence_at) over on_phone
+                then lag(bsuid) over on_phone
+        end as bsuid_at_once,
+        case
+            when is_bsuid_turn and evidence_at = lag(evidence_at) over of_bsuid
+                then lag(phone) over of_bsuid
+        end as phone_at_once
     from openers
     window
         on_phone as (partition by portfolio_id, phone order by {{ observation_order() }}, bsuid),
@@ -60,14 +80,25 @@ with_turns as (
 
 ),
 
+parted as (
+
+    {{ parted_bsuids('overrides', 'as_of') }}
+
+),
+
+-- Not where a person says that the two are not one.
 away as (
 
     select distinct
-        portfolio_id,
-        coalesce(old_bsuid, body_old_bsuid) as bsuid,
-        changed_at
+        changes.portfolio_id,
+        coalesce(changes.old_bsuid, changes.body_old_bsuid) as bsuid,
+        changes.changed_at
     from changes
-    where coalesce(old_bsuid, body_old_bsuid) is not null
+    left join parted
+        on changes.portfolio_id = parted.portfolio_id
+        and coalesce(changes.old_bsuid, changes.body_old_bsuid) = parted.bsuid
+        and changes.new_bsuid = parted.parted_bsuid
+    where coalesce(changes.old_bsuid, changes.body_old_bsuid) is not null and parted.bsuid is null
 
 ),
 
@@ -98,6 +129,7 @@ closed as (
 
 ),
 
+-- Of two at one instant the order of sightings decides: the former held nothing, and a claim of no length is none.
 claims as (
 
     select
@@ -114,6 +146,8 @@ claims as (
             when bool_or(closes_at = other_bsuid_at) then 'other_bsuid'
             else 'other_phone'
         end as close_reason,
+        max(bsuid_at_once) as bsuid_at_once,
+        max(phone_at_once) as phone_at_once,
         min(tier) as evidence_tier,
         arg_min(event_id, (evidence_at, received_at, event_id, observation_kind)) as evidence_event_id,
         arg_min(observation_kind, (evidence_at, received_at, event_id, observation_kind))
@@ -126,6 +160,7 @@ claims as (
         }) as opening
     from closed
     group by portfolio_id, phone, bsuid, closes_at
+    having coalesce(min(evidence_at) < closes_at, true)
 
 ),
 
@@ -147,7 +182,7 @@ confirmed as (
         and pairings.phone = claims.phone
         and pairings.bsuid = claims.bsuid
         and pairings.evidence_at >= claims.valid_from
-        and (pairings.evidence_at < claims.valid_to or pairings.evidence_at = claims.valid_from)
+        and pairings.evidence_at < claims.valid_to
     group by all
 
 ),

@@ -1,19 +1,9 @@
--- Section 6: who holds a phone from when. Of claims that begin together only the last can last.
+-- Section 6: who holds a phone from when.
 with
 
 claims as (
 
     select * from {{ ref('int_identity__claim') }}
-
-),
-
-last_claims as (
-
-    select *
-    from claims
-    qualify row_number() over (
-        partition by portfolio_id, phone, valid_from order by claim_number desc
-    ) = 1
 
 ),
 
@@ -34,7 +24,7 @@ final as (
             when next_bsuid <> bsuid and close_reason in ('other_bsuid', 'other_phone')
                 then last_paired_at
         end as uncertain_after
-    from last_claims
+    from claims
 
 )
 

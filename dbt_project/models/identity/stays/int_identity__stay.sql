@@ -1,7 +1,7 @@
 {{ config(materialized='incremental', pre_hook="{{ forget_touched_islands() }}") }}
 
 -- Who was on a phone from when to when: a BSUID that claimed it, or a stretch of phone-only history. Whoever asks
--- "who was on this phone then" asks here. A claim that ended as it began was never a stay.
+-- "who was on this phone then" asks here.
 with
 
 claims as (
@@ -29,15 +29,16 @@ stays as (
         portfolio_id,
         phone,
         {{ bsuid_node('bsuid') }} as node_id,
+        false as is_segment,
         valid_from as stays_from,
         valid_to as stays_to
     from claims
-    where valid_to > valid_from
     union all
     select
         portfolio_id,
         phone,
         node_id,
+        true as is_segment,
         opened_at as stays_from,
         valid_to as stays_to
     from segments
@@ -51,6 +52,7 @@ final as (
         stays.portfolio_id,
         stays.phone,
         stays.node_id,
+        stays.is_segment,
         stays.stays_from,
         stays.stays_to
     from stays
