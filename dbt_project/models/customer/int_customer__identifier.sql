@@ -36,6 +36,8 @@ segments as (
 leases as (
 
     select * from {{ ref('int_identity__username_lease') }}
+    -- what ended as it began was never worn
+    where valid_to > valid_from
 
 ),
 

@@ -304,7 +304,6 @@ call_sightings as (
 
 ),
 
--- Dated at the call's first status: see int_identity__sighting.
 call_status_sightings as (
 
     select

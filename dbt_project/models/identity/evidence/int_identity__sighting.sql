@@ -78,17 +78,16 @@ events as (
 ),
 
 -- A late `read` must neither take a number back nor look like new life on it: a status counts as of the first one of
--- its message, in a group of its participant; so does a call's.
+-- its message, in a group of its participant.
 first_statuses as (
 
     select
         message_key,
-        observation_kind,
         if(is_group, part, null) as participant,
         min(occurred_at) as first_status_at
     from events
-    where observation_kind in ('status', 'call_status')
-    group by all
+    where observation_kind = 'status'
+    group by message_key, if(is_group, part, null)
 
 ),
 
@@ -101,8 +100,8 @@ dated as (
         events.evidence_at as seen_at
     from events
     left join first_statuses
-        on events.message_key = first_statuses.message_key
-        and events.observation_kind = first_statuses.observation_kind
+        on events.observation_kind = 'status'
+        and events.message_key = first_statuses.message_key
         and if(events.is_group, events.part, null) is not distinct from first_statuses.participant
 
 ),
@@ -171,7 +170,7 @@ final as (
         unioned.username,
         unioned.profile_name,
         coalesce(unioned.has_contact, false) as has_contact,
-        unioned.observation_kind in ('status', 'call_status') as is_status,
+        unioned.observation_kind = 'status' as is_status,
         coalesce(unioned.reach = 'failed', false) as is_failed,
         -- 131026: nobody on WhatsApp could be reached under this number
         coalesce(unioned.reach = 'failed' and unioned.error_code = 131026, false) as is_undeliverable,
