@@ -161,6 +161,8 @@ def _break_value(record: Any, rng: random.Random) -> None:
         if not places:
             return
         place = rng.choice(places)
+        if node is record and "entry" in places and rng.random() < 0.9:
+            place = "entry"
         below = node[place]
         if isinstance(below, dict | list) and below and rng.random() < 0.85:
             node = below

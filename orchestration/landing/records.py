@@ -716,7 +716,7 @@ class _Search:
             )
         volume = 0
         for cut in cuts:
-            self.parts.append(Part(cut.at, cut.reason, cut.wrap(cut.text)))
+            self.parts.append(Part(cut.at, str(cut.rejection), cut.wrap(cut.text)))
             volume += len(self.parts[-1].record)
             if volume > 4 * len(body) + (16 << 10):
                 raise Rejection(
@@ -924,7 +924,7 @@ class _Cut(NamedTuple):
     """A part that was taken out of a body; `wrap` makes a body of it."""
 
     at: str
-    reason: str
+    rejection: Rejection
     text: bytes
     wrap: Callable[[bytes], bytes]
 
@@ -934,7 +934,7 @@ class _Shape(NamedTuple):
 
     keys: dict[str, Any]  # name -> _Shape, [_Shape] or the decoder of a plain value
     required: frozenset[str] = frozenset()  # without these readable, the object itself is unreadable
-    items: frozenset[str] = frozenset()  # lists without any of which it would tell nothing
+    items: frozenset[str] = frozenset()  # without any of these it tells nothing
     context: tuple[str, ...] = ()
 
 
@@ -963,7 +963,7 @@ _VALUE = _Shape(
         "timestamp": _decode_time,
     }
     | {name: [_ITEM] for name in sorted(_ITEM_LISTS)},
-    items=_ITEM_LISTS | {"standby", "history", "state_sync"},
+    items=_ITEM_LISTS | {"standby", "history", "state_sync", "event", "waba_info"},
     context=("messaging_product", "metadata", "contacts"),
 )
 _FIELD = msgspec.json.Decoder(str).decode
@@ -1005,7 +1005,8 @@ def _mend_list(
     text: bytes, shape: _Shape, at: str, wrap: Callable[[bytes], bytes]
 ) -> tuple[bytes, list[_Cut]]:
     _expect("array", text, at)
-    kept, cuts, first = [], [], None
+    kept: list[Raw] = []
+    cuts: list[_Cut] = []
 
     def wrap_item(part: bytes) -> bytes:
         return wrap(b"[" + part + b"]")
@@ -1015,13 +1016,12 @@ def _mend_list(
         try:
             mended, inner = _mend(item, shape, f"{at}[{index}]", wrap_item)
         except Rejection as rejection:
-            first = first or rejection
-            cuts.append(_Cut(f"{at}[{index}]", str(rejection), item, wrap_item))
+            cuts.append(_Cut(f"{at}[{index}]", rejection, item, wrap_item))
         else:
             kept.append(Raw(mended))
             cuts += inner
-    if first and not kept:
-        raise first
+    if cuts and not kept:
+        raise cuts[0].rejection
     return (_encode(kept), cuts) if cuts else (text, cuts)
 
 
@@ -1033,7 +1033,6 @@ def _mend_object(
     if shape is _CHANGE and _text(keys.get("field")) not in KNOWN_FIELDS:
         shape = _UNKNOWN_CHANGE
     cuts: list[_Cut] = []
-    first = None
     contacts = _Contacts(keys)
     for name, inner_shape in shape.keys.items():
         value = bytes(keys.get(name, b"null"))
@@ -1053,16 +1052,15 @@ def _mend_object(
         except Rejection as rejection:
             if name in shape.required:
                 raise
-            if name in shape.items:
-                first = first or rejection
-            cuts.append(_Cut(f"{at}.{name}", str(rejection), value, wrap_key))
+            cuts.append(_Cut(f"{at}.{name}", rejection, value, wrap_key))
             del keys[name]
         else:
             if inner:
                 keys[name] = Raw(mended)
                 cuts += inner
-    if first and not any(bytes(keys.get(name, b"null")) not in (b"null", b"[]") for name in shape.items):
-        raise first
+    left = (bytes(keys.get(name, b"null")) for name in shape.items)
+    if cuts and shape.items and all(value in (b"null", b"[]") for value in left):
+        raise cuts[0].rejection
     return (_encode(keys), cuts) if cuts else (text, cuts)
 
 
