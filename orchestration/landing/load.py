@@ -53,6 +53,9 @@ BATCH_BYTES = 4 << 20
 BATCH_ROWS = 50_000
 # Rejected records are written in between when they fill this much memory.
 REJECTED_BYTES = 64 << 20
+# Short lines that were rejected are remembered, so that a file of rubbish is read quickly.
+SHORT_BYTES = 64
+SHORT_LINES = 1000
 # A .json file that is no document is taken for lines if one of so many is a webhook.
 FIRST_LINES = 1000
 CLOCK_TOLERANCE = timedelta(days=1)
@@ -747,6 +750,7 @@ class _Reading:
     def _take_in(self, records: list[bytes], is_utf8: bool = False) -> Iterator[pa.RecordBatch]:
         load, state = self.load, self.state
         batch, name, read = load.batch, self.file.name, self.reader.read
+        reasons: dict[bytes, Rejection] = {}
         batch.names.append(name)
         index = len(batch.names) - 1
         accepted = rejected = empty = left_out = repaired = repeats = 0
@@ -765,8 +769,12 @@ class _Reading:
                 empty += 1
                 continue
             try:
+                if len(line) < SHORT_BYTES and line in reasons:
+                    raise reasons[line]
                 body, received_at, parts, repairs = read(line, is_utf8)
             except Rejection as rejection:
+                if len(line) < SHORT_BYTES and len(reasons) < SHORT_LINES:
+                    reasons[line] = rejection.with_traceback(None)
                 rejected += 1
                 load.reject(name, line_number, str(rejection), line)
                 last_rejected = raw_line
