@@ -24,10 +24,13 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql metrics clean help dagster-home
+.PHONY: run retry test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
+
+retry: $(VENV)/.installed ## Read the rejected records again, after an upgrade; make run resolves them
+	@$(BIN)/python -m orchestration retry
 
 test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder

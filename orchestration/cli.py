@@ -2,6 +2,7 @@
 
 python -m orchestration run        land, resolve, check, publish, show
 python -m orchestration publish    publish what the warehouse holds (FORCE=1 after a review)
+python -m orchestration retry      read the rejected records again, after an upgrade
 python -m orchestration explain ID why this is one customer
 """
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="land, resolve, check and publish, then show the result")
     commands.add_parser("publish", help="publish what the warehouse holds")
+    commands.add_parser("retry", help="read the rejected records again")
     explained = commands.add_parser("explain", help="why this is one customer")
     explained.add_argument("id", help="phone, BSUID, username, customer key or message id")
     choice = parser.parse_args(arguments)
@@ -34,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             return run(settings)
         if choice.command == "publish":
             return publish_only(settings)
+        if choice.command == "retry":
+            return retry(settings)
         from orchestration.explain import explain
 
         print(explain(settings, choice.id))
@@ -191,6 +195,22 @@ def publish_only(settings: Settings) -> int:
 
     publication = publish(settings)
     print(f"Published {publication.path} ({publication.rows['dim_customer']} customers).")
+    return 0
+
+
+def retry(settings: Settings) -> int:
+    """Load what can be read by now of the rejected records: after an upgrade."""
+    from orchestration.landing import retry_rejected
+    from orchestration.warehouse import open_warehouse
+
+    with open_warehouse(settings) as warehouse:
+        result = retry_rejected(warehouse, settings)
+    if result.records or result.parts:
+        state_path(settings).unlink(missing_ok=True)
+    print(
+        f"Loaded {result.records} records and {result.parts} parts of records that were rejected; "
+        f"{result.rejected} stay in raw.rejected_record. Next: make run"
+    )
     return 0
 
 

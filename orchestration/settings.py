@@ -40,6 +40,7 @@ EXPECTED = {
     "duckdb_memory_limit": "give a size with its unit, such as 4GB or 800MB",
     "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
+    "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
     "force": "give true or false",
     "show_pii": "give true or false",
 }
@@ -54,6 +55,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
+    # Keys that lead to the body in the records of a gateway that is not known, joined by dots.
+    body_path: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
     landing_dir: FilePath = REPOSITORY / "seeds" / "sample" / "webhooks"
     warehouse_path: FilePath = REPOSITORY / "data" / "warehouse.duckdb"
     publish_dir: FilePath = REPOSITORY / "data" / "published"

@@ -18,9 +18,14 @@ def load_metadata(result: LoadResult) -> dict[str, object]:
         "bytes": result.bytes,
         "records_per_second": round(result.records_per_second, 1),
         "rejected": result.rejected_count,
-        **{f"rejected/{reason}": count for reason, count in sorted(result.rejected.items())},
+        "rejected_parts": result.rejected_parts.total(),
+        "repaired": result.repaired,
+        **{
+            f"rejected/{reason}": count
+            for reason, count in sorted((result.rejected + result.rejected_parts).items())
+        },
         "files_waiting_for_a_line_end": len(result.waiting),
-        "files_vanished": len(result.vanished),
+        "left_out": result.left_out,
     }
 
 
@@ -46,9 +51,6 @@ def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult
                     f"landing: {progress.records:,} records"
                 ),
             )
-        problem = result.error()
-        if problem:
-            raise problem
     except LandingError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except UserError as error:
@@ -57,6 +59,8 @@ def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult
         f"landing: {result.records:,} records of {result.files} files, "
         f"{result.rejected_count} rejected"
     )
+    for sentence in result.sentences():
+        context.log.info(f"landing: {sentence}")
     return dg.MaterializeResult(metadata=load_metadata(result))
 
 
@@ -79,15 +83,32 @@ def published_key(run: Run) -> dg.MaterializeResult:
 
 @dg.asset_check(asset=["raw", "webhook"], blocking=True)
 def every_line_is_loaded_or_rejected(run: Run) -> dg.AssetCheckResult:
-    """Invariant 2: what the ledger of files counts is what the tables hold."""
+    """Invariant 2: what the ledger of files counts is what the tables hold, lines and parts of lines."""
     with open_warehouse(run.settings()) as connection:
-        counted, held = connection.execute(
+        counted = connection.execute(
             """
             select
-                (select coalesce(sum(record_count + rejected_count), 0) from raw.landing_file),
-                (select count(*) from raw.webhook) + (select count(*) from raw.rejected_record)
+                coalesce(sum(record_count + recovered_count), 0),
+                coalesce(sum(rejected_count), 0),
+                coalesce(sum(rejected_part_count), 0)
+            from raw.landing_file
             """
         ).fetchone()
+        held = connection.execute(
+            """
+            select
+                (select count(*) from raw.webhook),
+                coalesce(sum(line_count) filter (json_path is null), 0),
+                count(json_path)
+            from raw.rejected_record
+            """
+        ).fetchone()
+    names = ("webhooks", "rejected_lines", "rejected_parts")
     return dg.AssetCheckResult(
-        passed=counted == held, metadata={"lines_in_files": int(counted), "lines_held": int(held)}
+        passed=counted == held,
+        metadata={
+            f"{name}_{kind}": int(count)
+            for kind, counts in (("in_files", counted), ("held", held))
+            for name, count in zip(names, counts, strict=True)
+        },
     )
