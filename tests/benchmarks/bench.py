@@ -43,8 +43,9 @@ from scipy.sparse.csgraph import connected_components
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from dbt_project.plugins.connected_components import Plugin as Components
-from orchestration.publish import publish, published_path
+from orchestration.publish import publish
 from orchestration.settings import Settings
+from orchestration.versions import published_path
 from tests.build import ROOT, Build
 from tests.conftest import read_csv
 
