@@ -290,7 +290,9 @@ def publish_and_die(settings: Settings, step: int, done: multiprocessing.Queue |
 
     def count(frame, event: str, called: object) -> None:
         name = getattr(called, "__name__", "")
-        if event == "c_call" and name in STEPS:
+        # str has a replace, too
+        on_disk = name == "execute" or getattr(called, "__module__", "") == "posix"
+        if event == "c_call" and name in STEPS and on_disk:
             if len(made) == step:
                 os.kill(os.getpid(), signal.SIGKILL)
             made.append(name)
@@ -361,9 +363,9 @@ def test_a_kill_at_any_step_leaves_one_whole_version_and_the_next_publish_comple
     step_by_step = os.environ.get("PROPERTY_CASES")
     queries = [n for n, name in enumerate(made) if name == "execute"]
     others = [n for n, name in enumerate(made) if name != "execute"]
-    assert len(others) > 40
+    assert len(others) > 25
     news = 0
-    for step in sorted([*queries[:: 1 if step_by_step else 12], *others[:: 1 if step_by_step else 3]]):
+    for step in sorted([*queries[:: 1 if step_by_step else 40], *others[:: 1 if step_by_step else 2]]):
         put_back(merging, before)
         process = processes.Process(target=publish_and_die, args=(forced, step, None))
         process.start()
@@ -519,7 +521,7 @@ def test_a_kill_while_a_former_layout_is_taken_over_costs_nothing(merging, proce
     made = done.get(timeout=60)
     process.join()
     steps = [n for n, name in enumerate(made) if name != "execute"]
-    for step in steps[:60:4]:
+    for step in steps[:60:6]:
         put_back(merging, before)
         process = processes.Process(target=publish_and_die, args=(forced, step, None))
         process.start()
