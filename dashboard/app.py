@@ -6,7 +6,7 @@ import duckdb
 import streamlit as st
 
 from dashboard import data, queries
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from orchestration.settings import Settings, UserError
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import mask
 from orchestration import explain
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from orchestration.settings import Settings
 
 Version = tuple[str, int, int]

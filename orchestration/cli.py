@@ -79,7 +79,7 @@ def state_path(settings: Settings) -> Path:
 
 
 def is_up_to_date(settings: Settings, state: str) -> bool:
-    from orchestration.publish import published_path
+    from orchestration.versions import published_path
 
     path = state_path(settings)
     if not (
@@ -233,7 +233,7 @@ def show(settings: Settings) -> None:
     """The end of a run: what came in, who the customers are, what waits, where to look."""
     import duckdb
 
-    from orchestration.publish import published_path
+    from orchestration.versions import published_path
     from orchestration.warehouse import open_warehouse
 
     with open_warehouse(settings, read_only=True) as warehouse:

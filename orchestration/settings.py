@@ -70,8 +70,9 @@ class Settings(BaseSettings):
     gate_max_merged_share: Share = 0.01
     gate_max_split_share: Share = 0.01
     gate_max_rekeyed_share: Share = 0.01
+    gate_max_vanished_share: Share = 0.01
     gate_max_moved_message_share: Share = 0.02
-    # So many customers may always merge, split or change key: one merge in a warehouse of 60 is 1.7 %.
+    # So many customers may always merge, split, change key or vanish: one merge in a warehouse of 60 is 1.7 %.
     gate_free_customers: Annotated[int, Field(ge=0)] = 10
     gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
     force: bool = False

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import data, queries
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from orchestration.settings import Settings
 from tests.build import ROOT
 

@@ -25,9 +25,11 @@ def publish_gate(run: Run) -> dg.AssetCheckResult:
             "merged": verdict.merged,
             "split": verdict.split,
             "rekeyed": verdict.rekeyed,
+            "vanished": verdict.vanished,
+            "appeared": verdict.appeared,
             "messages_moved": verdict.moved_messages,
             "messages_of_largest_customer": verdict.largest_now,
-            "worst": dg.MetadataValue.json([list(change) for change in verdict.worst]),
+            "examples": dg.MetadataValue.json([list(change) for change in verdict.examples]),
         },
     )
 
