@@ -24,7 +24,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql metrics clean help dagster-home
+.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
 	@$(BIN)/python -m orchestration run
@@ -64,6 +64,9 @@ dagster-home:
 
 dev: $(VENV)/.installed dagster-home ## The Dagster UI with its daemon
 	@$(BIN)/dg dev
+
+receive: $(VENV)/.installed ## Receive webhooks over HTTP into LANDING_DIR; needs APP_SECRETS and VERIFY_TOKEN (docs/receiving.md)
+	@exec $(BIN)/python -m orchestration.receiver
 
 sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
 	@$(BIN)/python -m orchestration.sql
