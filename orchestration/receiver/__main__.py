@@ -47,7 +47,9 @@ def main() -> int:
         timeout_worker_healthcheck=30,
     )
     # On a full disk, writing to a mapped file kills: the metrics are kept in memory.
-    memory = os.environ.get("RUNTIME_DIRECTORY") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
+    memory = os.environ.get("RUNTIME_DIRECTORY") or (
+        "/dev/shm" if os.path.isdir("/dev/shm") else None
+    )
     with tempfile.TemporaryDirectory(prefix="receiver-metrics-", dir=memory) as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         supervisor = Multiprocess(config, [config.bind_socket()])

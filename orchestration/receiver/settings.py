@@ -96,4 +96,3 @@ def _refuse_unknown_variables() -> None:
         if variable.upper().startswith("RECEIVER_") and variable.upper() not in known:
             names = ", ".join(name for name in known if name.startswith("RECEIVER_"))
             raise SettingsError(f"{variable} is not a setting of the receiver: it has {names}.")
-

@@ -242,7 +242,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=choice.folder) as name:
         folder = Path(name)
         print(f"{os.cpu_count()} processors; {syncs_per_second(folder):.0f} fdatasync a second")
-        print("\n| endpoint | workers | bodies per second | p50 ms | p99 ms |\n|---|---|---|---|---|")
+        print(
+            "\n| endpoint | workers | bodies per second | p50 ms | p99 ms |\n|---|---|---|---|---|"
+        )
         for what in ("nothing", "append", "receiver"):
             for workers in choice.workers:
                 with serving(what, workers, folder) as (port, _):
