@@ -42,7 +42,7 @@ from tests.receiving import (
     webhook,
 )
 
-KILLS = int(os.environ.get("RECEIVER_KILLS", "4"))
+KILLS = int(os.environ.get("KILLED_RECEIVERS", "4"))
 
 
 @pytest.fixture(scope="module")
