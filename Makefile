@@ -43,8 +43,8 @@ chromium:
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
-test-deep: $(VENV)/.installed ## The property tests on many more histories; the receiver killed 50 times
-	@KILLED_RECEIVERS=50 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_receiver.py -k killed
+test-deep: $(VENV)/.installed ## The property tests on many more histories; the receiver killed 50 times, a restore
+	@KILLED_RECEIVERS=50 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_receiver.py tests/test_receiver_end_to_end.py -k 'killed or restore'
 	@PROPERTY_CASES=3000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties
 
 explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>

@@ -126,9 +126,9 @@ class RunningReceiver(Caller):
         if not self.started.wait(30) or not self.port:
             self.kill()
             raise RuntimeError(f"The receiver did not start: {self.log}")
-        wait_until(self._listens)  # a worker does so right after it says that it is started
+        wait_until(self.listens)  # a worker does so right after it says that it is started
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 

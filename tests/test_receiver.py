@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from orchestration.landing import load_landing_dir
+from orchestration.landing.files import list_files
 from orchestration.landing.records import MAX_BODY_BYTES as LOADER_MAX_BODY_BYTES
 from orchestration.receiver import segments
 from orchestration.receiver.app import MAX_BODY_BYTES
@@ -280,6 +282,16 @@ def test_every_byte_of_a_body_is_kept_and_the_loader_takes_every_line(tmp_path):
         }
 
 
+def test_the_path_kept_is_of_the_request_and_of_no_header(tmp_path):
+    body = webhook(1)
+    with RunningReceiver(tmp_path / "landing") as running:
+        for host in ("a/b?c=", "a#b", "[", ""):
+            request = head(body, f"Content-Length: {len(body)}")
+            request = request.replace(b"Host: a", b"Host: " + host.encode())
+            assert b" 200 " in raw(running.port, request + body), host
+    assert [record["path"] for record in envelopes(tmp_path / "landing")] == ["/webhook"] * 4
+
+
 def test_segments_rotate_by_size_and_by_age_while_it_runs(tmp_path):
     by_size, by_age = tmp_path / "size", tmp_path / "age"
     with RunningReceiver(by_size, receiver_segment_bytes="2KiB") as running:
@@ -320,6 +332,9 @@ def test_the_log_tells_no_secret_no_query_and_nobody(tmp_path):
 # --- Health -----------------------------------------------------------------------------------------------------------
 
 
+QUEUE = "receiver_queue_requests"
+
+
 def metric(text: bytes, name: str) -> float:
     return sum(
         float(line.rpartition(" ")[2])
@@ -332,16 +347,20 @@ def test_metrics_are_of_all_workers_and_of_dead_ones_too(tmp_path):
     with RunningReceiver(tmp_path / "landing", receiver_workers=2) as running:
         for number in range(20):
             assert running.post(webhook(number)) == 200
-        victim = running.children()[0]
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: running.log.count("startup complete") == 3)
+        with socket.create_connection(("127.0.0.1", running.port)) as slow:
+            slow.sendall(head(webhook(0), "Content-Length: 100") + b"{")
+            wait_until(lambda: metric(running.request("GET", "/metrics")[2], QUEUE) == 1)
+            for victim in running.children():
+                os.kill(victim, signal.SIGKILL)
+            wait_until(lambda: running.log.count("startup complete") == 4)
+            wait_until(running.listens)
         for number in range(20):
             assert running.post(webhook(number)) == 200
         status, headers, text = running.request("GET", "/metrics")
         assert status == 200 and headers["content-type"].startswith("text/plain")
         assert metric(text, "receiver_records_total") == 40
         assert metric(text, 'receiver_requests_total{route="webhook",status="200"}') == 40
-        assert metric(text, "receiver_queue_requests") == 0
+        assert metric(text, QUEUE) == 0
         assert metric(text, "receiver_body_bytes_total") == 40 * len(webhook(0))
     assert len(envelopes(tmp_path / "landing")) == 40
 
@@ -368,10 +387,9 @@ def test_it_is_ready_while_its_folder_can_be_written(tmp_path):
 
 
 def raw(port: int, content: bytes) -> bytes:
-    """What comes back for bytes sent as they are."""
+    """What comes back for bytes sent as they are, until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(content)
-        client.shutdown(socket.SHUT_WR)
         answer = b""
         while block := client.recv(65_536):
             answer += block
@@ -379,32 +397,37 @@ def raw(port: int, content: bytes) -> bytes:
 
 
 def head(body: bytes, *lines: str) -> bytes:
-    text = "\r\n".join(
-        ["POST /webhook HTTP/1.1", "Host: a", f"X-Hub-Signature-256: {signature(body)}", *lines]
-    )
-    return text.encode() + b"\r\n\r\n"
+    """The head of a signed request, after whose answer the connection is closed."""
+    signed = f"X-Hub-Signature-256: {signature(body)}"
+    fixed = ("POST /webhook HTTP/1.1", "Host: a", "Connection: close", signed)
+    return "\r\n".join((*fixed, *lines)).encode() + b"\r\n\r\n"
 
 
 def test_bodies_with_wrong_lengths_are_not_taken(tmp_path):
     body = webhook(7)
+    whole, chunked = f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"
     landing = tmp_path / "landing"
-    with RunningReceiver(landing) as running:
-        port = running.port
-        # cut off by a client that leaves, and by one that closes in an orderly way
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(head(body, f"Content-Length: {len(body)}") + body[:-1])
-        assert b" 200 " not in raw(port, head(body, f"Content-Length: {len(body) + 5}") + body)
-        # longer than said: another body, and what is left over is no request
-        assert b" 200 " not in raw(port, head(body, f"Content-Length: {len(body) - 5}") + body)
-        for lengths in (
-            ["Content-Length: -1"],
-            ["Content-Length: many"],
-            [f"Content-Length: {len(body)}", "Content-Length: 3"],
-            [f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"],
-            ["Transfer-Encoding: chunked"],  # and then no chunk
-        ):
-            assert b" 200 " not in raw(port, head(body, *lengths) + body), lengths
-        assert running.post(body) == 200
+    with RunningReceiver(landing, receiver_body_seconds=0.5) as running:
+        for lengths, status in {
+            (f"Content-Length: {len(body) + 5}",): b" 408 ",  # the rest never comes
+            (f"Content-Length: {len(body) - 5}",): b" 40",  # another body, and then no request
+            ("Content-Length: -1",): b" 400 ",
+            ("Content-Length: many",): b" 400 ",
+            (whole, "Content-Length: 3"): b" 400 ",
+            (whole, chunked): b" 400 ",
+            (chunked,): b" 400 ",  # and then no chunk
+            (): b" 403 ",  # no body at all
+        }.items():
+            answer = raw(running.port, head(body, *lengths) + body)
+            assert answer[8:].startswith(status), (lengths, answer)
+            assert b" 200 " not in answer
+        # a client that leaves in the middle, by itself or because its machine does
+        for linger in (b"", struct.pack("ii", 1, 0)):
+            with socket.create_connection(("127.0.0.1", running.port)) as client:
+                client.sendall(head(body, whole) + body[:-1])
+                if linger:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        assert b" 200 " in raw(running.port, head(body, whole) + body)
     assert len(envelopes(landing)) == 1
     assert "Traceback" not in running.log
 
@@ -422,7 +445,7 @@ def test_slow_clients_are_let_go_and_hinder_nobody(tmp_path):
             client.settimeout(20)
             assert b" 408 " in client.recv(1000)
         text = running.request("GET", "/metrics")[2]
-        assert metric(text, "receiver_queue_bytes") == metric(text, "receiver_queue_requests") == 0
+        assert metric(text, "receiver_queue_bytes") == metric(text, QUEUE) == 0
         assert running.stop() == 0  # those that never said anything do not hold it up
         for client in idle:
             client.close()
@@ -603,6 +626,7 @@ def test_what_a_dead_process_left_is_published_without_its_torn_line(tmp_path):
     (folder / "link.jsonl").symlink_to(tmp_path / "elsewhere")
     live = Segment(tmp_path)
     live.append(lines[:1])
+    assert list_files(tmp_path).files == []
     assert recover(tmp_path) == ["a.jsonl", "b.jsonl", "large.jsonl"]
     assert (tmp_path / "a.jsonl").read_bytes() == b"".join(lines)
     assert (tmp_path / "b.jsonl").read_bytes() == lines[0]

@@ -44,7 +44,6 @@ def main() -> int:
         proxy_headers=False,
         timeout_keep_alive=75,  # longer than a proxy keeps its connections
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        timeout_worker_healthcheck=30,
     )
     # On a full disk, writing to a mapped file kills: the metrics are kept in memory.
     memory = os.environ.get("RUNTIME_DIRECTORY") or (

@@ -97,7 +97,8 @@ class Receiver:
             body = b"".join(chunks)
             self.check_signature(request, body)
             try:
-                await self.writer.write(envelope(body, request.url.path, datetime.now(UTC)))
+                # Not of `request.url`: that is made with the Host header, which is the client's.
+                await self.writer.write(envelope(body, request.scope["path"], datetime.now(UTC)))
             except OSError:
                 raise Refused(503, "It cannot be stored now: send it again.") from None
             metrics.BODY_BYTES.inc(len(body))
@@ -187,24 +188,27 @@ class Log:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         started = time.perf_counter()
-        status = 500
 
-        async def note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            return await self.app(scope, receive, note)
-        finally:
+        def tell(status: int) -> None:
             # `endpoint` is only there where a route was found
             endpoint = scope.get("endpoint")
             route = endpoint.__name__ if endpoint is not None else "none"
             metrics.REQUESTS.labels(route, status).inc()
             logger.info("%s %d %.1f ms", route, status, (time.perf_counter() - started) * 1000)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                tell(message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception:
+            tell(500)
+            raise
 
 
 def create_app() -> Starlette:

@@ -110,7 +110,7 @@ def recover(landing_dir: Path) -> list[str]:
         except FileNotFoundError:  # published by its process, or by another one that looked
             continue
         except OSError as error:
-            logger.warning("%s cannot be recovered now: %s", path.name, error.strerror)
+            logger.warning("%s cannot be recovered now: %s", path.name, error)
     return recovered
 
 
@@ -260,7 +260,7 @@ class Writer:
         try:
             segment.publish()
         except OSError as error:  # it is an orphan now, and recovered as one
-            logger.error("segment %s could not be published: %s", segment.name, error.strerror)
+            logger.error("segment %s could not be published: %s", segment.name, error)
             return
         if segment.records:
             metrics.SEGMENTS.labels("published").inc()

@@ -84,6 +84,10 @@ class ReceiverSettings(BaseSettings):
                 f"LANDING_DIR={self.landing_dir} {problem}: create it, or set LANDING_DIR to the "
                 "folder that takes the webhooks in."
             )
+        if not os.access(self.landing_dir, os.W_OK | os.X_OK):
+            raise SettingsError(
+                f"LANDING_DIR={self.landing_dir} cannot be written by this user: give it the right to."
+            )
         try:
             socket.getaddrinfo(self.receiver_host, self.receiver_port)
         except OSError:
