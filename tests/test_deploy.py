@@ -77,11 +77,16 @@ def test_units_set_what_is_a_setting_and_no_secret(unit):
     assert names - others <= known - {"APP_SECRETS", "VERIFY_TOKEN"}
 
 
-def test_everything_the_image_copies_is_there():
+def test_the_image_has_every_part_of_the_dbt_project():
+    sources = []
     for line in (DEPLOY / "Containerfile").read_text().splitlines():
         if line.startswith("COPY") and "--from" not in line:
-            *_, source, _ = line.split()
-            assert (ROOT / source).exists(), line
+            sources += line.split()[1:-1]
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    tracked = subprocess.run(
+        ["git", "ls-files", "dbt_project"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    assert [path for path in tracked if not path.startswith(tuple(sources))] == []
 
 
 # --- nginx ------------------------------------------------------------------------------------------------------------

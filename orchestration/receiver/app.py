@@ -97,7 +97,6 @@ class Receiver:
             body = b"".join(chunks)
             self.check_signature(request, body)
             try:
-                # Not of `request.url`: that is made with the Host header, which is the client's.
                 await self.writer.write(envelope(body, request.scope["path"], datetime.now(UTC)))
             except OSError:
                 raise Refused(503, "It cannot be stored now: send it again.") from None
