@@ -433,6 +433,23 @@ def test_bodies_with_wrong_lengths_are_not_taken(tmp_path):
     assert "Traceback" not in running.log
 
 
+@pytest.mark.parametrize("piece", [b"a", b"a: b\r\n"], ids=["one line", "many lines"])
+@pytest.mark.parametrize(
+    "beginning",
+    ["X: ", "Transfer-Encoding: chunked\r\n\r\n0\r\n", "Transfer-Encoding: chunked\r\n\r\n1;"],
+    ids=["head", "trailer", "chunk extension"],
+)
+def test_nothing_but_a_body_may_be_long(receiver, beginning, piece):
+    with socket.create_connection(("127.0.0.1", receiver.port), 10) as client:
+        signed = "X-Hub-Signature-256: sha256=0"
+        client.sendall(f"POST /webhook HTTP/1.1\r\nHost: a\r\n{signed}\r\n{beginning}".encode())
+        sent = 0
+        with pytest.raises(OSError):  # the server closes, and the client notices while it sends
+            while sent < 100_000_000:
+                sent += client.send(piece * 10_000)
+        assert sent < 50_000_000  # what the sockets hold
+
+
 def test_slow_clients_are_let_go_and_hinder_nobody(tmp_path):
     body = webhook(8)
     with RunningReceiver(tmp_path / "landing", receiver_body_seconds=0.5) as running:

@@ -8,6 +8,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from orchestration.receiver.protocol import BoundedProtocol
 from orchestration.receiver.settings import ReceiverSettings
 from orchestration.settings import UserError
 
@@ -36,6 +37,7 @@ def main() -> int:
         host=settings.receiver_host,
         port=settings.receiver_port,
         workers=settings.receiver_workers,
+        http=BoundedProtocol,
         lifespan="on",
         ws="none",
         access_log=False,  # it writes queries: app.Log does not
