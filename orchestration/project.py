@@ -130,6 +130,17 @@ def build(
     return result.result
 
 
+def document(settings: Settings) -> None:
+    """Write dbt's documentation of the warehouse to target/docs/static_index.html. Raises DbtError."""
+    result = invoke(
+        ["docs", "generate", "--static", "--quiet", "--target-path", str(TARGET / "docs")],
+        environment(settings),
+        parse(settings),
+    )
+    if not result.success:
+        raise DbtError(failure(result))
+
+
 def failure(result) -> str:
     """What failed, in one sentence: the first model that cannot be built, else the failed tests."""
     if result.exception:

@@ -81,6 +81,12 @@ DDL = [
         identifier varchar not null
     )
     """,
+    # One row: the folder whose webhooks are in here.
+    """
+    create table if not exists raw.landing_dir (
+        path varchar not null
+    )
+    """,
     # At most one row, of the last run that built everything and passed every check (orchestration/mode.py).
     """
     create table if not exists main.complete_run (
@@ -118,6 +124,33 @@ def open_warehouse(
         yield connection
     finally:
         connection.close()
+
+
+def check_landing_dir(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """A warehouse belongs to its landing folder. Raises WarehouseError when LANDING_DIR is another one."""
+    try:
+        known = warehouse.execute("select path from raw.landing_dir").fetchone()
+        if known is None:  # written before warehouses remembered their folder
+            names = warehouse.execute("select landing_file from raw.landing_file").fetchall()
+            if any((settings.landing_dir / name).exists() for (name,) in names) or not names:
+                return
+    except duckdb.CatalogException:
+        return
+    folder = known[0] if known else "another folder"
+    if folder != str(settings.landing_dir):
+        raise WarehouseError(
+            f"The warehouse {settings.warehouse_path} holds the webhooks of {folder}, and LANDING_DIR is "
+            f"{settings.landing_dir}: set WAREHOUSE_PATH and PUBLISH_DIR to places of its own, or say "
+            "`make run MOVED=1` if it is the same folder under another name."
+        )
+
+
+def remember_landing_dir(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """From now on the warehouse belongs to LANDING_DIR."""
+    warehouse.execute("begin")
+    warehouse.execute("delete from raw.landing_dir")
+    warehouse.execute("insert into raw.landing_dir values (?)", [str(settings.landing_dir)])
+    warehouse.execute("commit")
 
 
 def _connect(settings: Settings, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -1,26 +1,32 @@
 """Webhook files into the raw schema."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
-from orchestration.defs.run import Run
+from orchestration import work
+from orchestration.defs.run import OWNERS, Run
 from orchestration.landing import LandingError, LoadResult, load_landing_dir
 from orchestration.ledger import copy_keys_to_warehouse
 from orchestration.settings import UserError
-from orchestration.warehouse import open_warehouse
+from orchestration.warehouse import check_landing_dir, open_warehouse, remember_landing_dir
 
-def load_metadata(result: LoadResult) -> dict[str, object]:
-    """What a load tells of itself: counts only, no file content."""
+def load_metadata(
+    result: LoadResult, total: int, left_out: Mapping[str, str]
+) -> dict[str, object]:
+    """What a load tells of itself, and how many webhooks there are: counts, and files left out with the reason."""
     return {
-        "dagster/row_count": result.records,
+        "dagster/row_count": total,
         "files": result.files,
         "files_new_or_grown": result.new + result.grown,
-        "records": result.records,
+        "records_added": result.records,
         "bytes": result.bytes,
         "records_per_second": round(result.records_per_second, 1),
         "rejected": result.rejected_count,
         **{f"rejected/{reason}": count for reason, count in sorted(result.rejected.items())},
         "files_waiting_for_a_line_end": len(result.waiting),
         "files_vanished": len(result.vanished),
+        "left_out": dg.MetadataValue.json(dict(left_out)),
     }
 
 
@@ -28,7 +34,7 @@ def load_metadata(result: LoadResult) -> dict[str, object]:
     key=["raw", "webhook"],
     group_name="landing",
     kinds={"duckdb", "json"},
-    owners=["team:data-engineering"],
+    owners=OWNERS,
     retry_policy=dg.RetryPolicy(max_retries=2, delay=10),
 )
 def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult:
@@ -38,7 +44,9 @@ def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult
     """
     try:
         settings = run.settings()
+        began_with = work.state(settings)
         with open_warehouse(settings) as connection:
+            check_landing_dir(connection, settings)
             result = load_landing_dir(
                 connection,
                 settings,
@@ -46,9 +54,10 @@ def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult
                     f"landing: {progress.records:,} records"
                 ),
             )
-        problem = result.error()
-        if problem:
-            raise problem
+            remember_landing_dir(connection, settings)
+            total = connection.execute("select count(*) from raw.webhook").fetchone()[0]
+        left_out = {**result.refused, **result.unreadable}
+        work.landed(settings, began_with, left_out)
     except LandingError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except UserError as error:
@@ -57,14 +66,14 @@ def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult
         f"landing: {result.records:,} records of {result.files} files, "
         f"{result.rejected_count} rejected"
     )
-    return dg.MaterializeResult(metadata=load_metadata(result))
+    return dg.MaterializeResult(metadata=load_metadata(result, total, left_out))
 
 
 @dg.asset(
     key=["raw", "published_key"],
     group_name="landing",
     kinds={"duckdb"},
-    owners=["team:data-engineering"],
+    owners=OWNERS,
     deps=[["raw", "webhook"]],
 )
 def published_key(run: Run) -> dg.MaterializeResult:
@@ -90,4 +99,18 @@ def every_line_is_loaded_or_rejected(run: Run) -> dg.AssetCheckResult:
         ).fetchone()
     return dg.AssetCheckResult(
         passed=counted == held, metadata={"lines_in_files": int(counted), "lines_held": int(held)}
+    )
+
+
+@dg.asset_check(asset=["raw", "webhook"])
+def newest_receipt_is_recent(run: Run) -> dg.AssetCheckResult:
+    """A webhook was received within the last day: if not, warn that none arrive, or that they do not reach LANDING_DIR."""
+    with open_warehouse(run.settings()) as connection:
+        newest, age = connection.execute(
+            "select max(received_at), date_diff('hour', max(received_at), now()::timestamp) from raw.webhook"
+        ).fetchone()
+    return dg.AssetCheckResult(
+        passed=age is not None and age <= 26,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"newest_receipt": str(newest), "hours_ago": age},
     )
