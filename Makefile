@@ -49,8 +49,8 @@ chromium:
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
-test-deep: $(VENV)/.installed ## The property tests on many more histories
-	@PROPERTY_CASES=3000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties
+test-deep: $(VENV)/.installed ## The property tests on many more histories, and a hundred killed runs
+	@PROPERTY_CASES=3000 KILLS=100 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties tests/test_kills.py
 
 explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>
 	@test -n "$(ID)" || { echo "Say who: make explain ID=<phone|bsuid|username|customer_key|message id>"; exit 2; }
