@@ -187,7 +187,7 @@ def configure_dagster(home: Path) -> None:
     """Put dagster.yaml into DAGSTER_HOME, unless somebody wrote one of their own."""
     text = (REPOSITORY / "orchestration" / "dagster.yaml").read_text()
     path = home / "dagster.yaml"
-    ours = text.partition(",")[0].partition(".\n")[0]
+    ours = text.partition(",")[0]
     if not path.exists() or path.read_text().startswith(ours):
         path.write_text(text)
 

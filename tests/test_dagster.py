@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import time
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
 from orchestration import work
-from orchestration.defs import automation
-from orchestration.defs.run import PROCESS, end_dead_runs
+from orchestration.defs import automation, transform
+from orchestration.defs.run import PROCESS, Run, end_dead_runs
+from orchestration.landing import load_landing_dir
 from orchestration.lock import locked
-from orchestration.settings import Settings
+from orchestration.settings import SAMPLE, Settings
+from orchestration.warehouse import open_warehouse
 
 
 @pytest.fixture
@@ -98,6 +103,22 @@ def dead_process() -> int:
     os.waitpid(process, 0)
     time.sleep(0.01)
     return process
+
+
+def test_a_run_that_is_stopped_in_dbt_stops_its_queries_and_leaves_the_warehouse_closed(
+    settings, monkeypatch
+):
+    monkeypatch.setenv("LANDING_DIR", str(SAMPLE))
+    settings = Settings()
+    with open_warehouse(settings) as warehouse:
+        load_landing_dir(warehouse, settings)
+    results = transform.build(SimpleNamespace(log=logging.getLogger()), Run(), [])
+    for _ in range(6):
+        next(results)
+    results.close()  # as Dagster does when somebody terminates the run
+    assert "dbt" not in {thread.name for thread in threading.enumerate()}
+    with open_warehouse(settings) as warehouse:
+        assert warehouse.execute("from main.complete_run").fetchall() == []
 
 
 def test_everything_says_what_it_is_and_whose():
