@@ -4,10 +4,12 @@ import dagster as dg
 
 from orchestration.defs import automation, landing, publishing, transform
 from orchestration.defs.run import Run
+from orchestration.history import wait_less
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    wait_less()
     models = transform.build_dbt_assets()
     marts = [key for key in models.keys if key.path[0] == "marts"]
     return dg.Definitions(
