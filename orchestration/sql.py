@@ -38,7 +38,7 @@ def show(published: duckdb.DuckDBPyConnection, query: str) -> None:
 def main() -> int:
     """Show one query's result, or prompt for queries until end of file."""
     try:
-        published = open_published(Settings())
+        published = open_published(Settings.of_readers())
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
