@@ -23,7 +23,7 @@ select
     now_node.portfolio_id,
     count(*) as nodes
 from published.gate.customer_node as then_node
-inner join warehouse.intermediate.int_customer__node as now_node
+inner join warehouse.intermediate.int_identity__resolved_node as now_node
     on then_node.portfolio_id = now_node.portfolio_id
     and then_node.node_id = now_node.node_id
 group by all;

@@ -191,7 +191,7 @@ def write(
         """
         create table fresh.gate.customer_node as
         select portfolio_id, node_id, customer_key
-        from warehouse.intermediate.int_customer__node
+        from warehouse.intermediate.int_identity__resolved_node
         order by customer_key
         """
     )
@@ -281,7 +281,7 @@ with
 todays_key as (
 
     select distinct on (customer_key) customer_key, key_received_at, key_event_id, key_identifier, key_waba_id
-    from warehouse.intermediate.int_customer__node
+    from warehouse.intermediate.int_identity__resolved_node
 
 ),
 

@@ -60,7 +60,7 @@ WITHOUT_KEY = {
     "int_customer__phone_visibility",
 }
 # A key of another island's customer is what it looks for.
-OTHER_ISLANDS = {("int_identity__quarantine", "int_customer__node")}
+OTHER_ISLANDS = {("int_identity__quarantine", "int_identity__resolved_node")}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ quarantine as (
 
 nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
 
 ),
 

@@ -10,7 +10,7 @@ links as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
     {{- of_this_run() }}
 
 ),

@@ -35,7 +35,7 @@ def read_resolution(connection: duckdb.DuckDBPyConnection) -> Resolution:
     portfolio_of, key_parts = {}, {}
     for key, portfolio, name, *parts in rows(
         "select customer_key, portfolio_id, node_id, key_received_at, key_event_id, key_identifier"
-        " from intermediate.int_customer__node"
+        " from intermediate.int_identity__resolved_node"
     ):
         customers[key].add(node(name))
         portfolio_of[key] = portfolio

@@ -22,7 +22,7 @@ identifiers as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
     {{- unless_quarantined() }}
 
 ),

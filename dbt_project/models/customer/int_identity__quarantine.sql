@@ -18,7 +18,7 @@ customer_nodes as (
 
 all_nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
 
 ),
 

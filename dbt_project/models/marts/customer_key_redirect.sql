@@ -9,14 +9,14 @@ published_keys as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
     {{- unless_quarantined() }}
 
 ),
 
 set_aside as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
 
 ),
 

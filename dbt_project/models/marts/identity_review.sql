@@ -15,7 +15,7 @@ account_questions as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
     {{- unless_quarantined() }}
 
 ),

@@ -16,7 +16,7 @@ account_updates as (
 
 nodes as (
 
-    select * from {{ ref('int_customer__node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
 
 ),
 
