@@ -103,10 +103,18 @@ def stop_at_once() -> None:
 
     No file needs to be tidied up: a run may be killed at any moment.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    # the process with which Python guards dbt's semaphores would add two lines about their end
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    # told at once, also while the main thread is in a query, and whatever handlers Dagster puts in the place of these
+    signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    for number in STOP:
+        signal.signal(number, lambda *_: None)
 
     def wait() -> None:
-        signal.sigwait(STOP)
+        while os.read(ear, 1)[0] not in STOP:
+            pass
         with contextlib.suppress(OSError):
             print("\nStopped: what was published stays, and the next run completes.", file=sys.stderr)
         os._exit(NOT_PUBLISHED)
