@@ -51,7 +51,7 @@
 
 {#- The columns that every staging model shows of an item, before its own. -#}
 {% macro item_columns(id_columns) -%}
-    coalesce(item_id, {{ content_id(['waba_id'] + id_columns) }}) as event_id,
+    coalesce(item_id, {{ content_id(['coalesce(phone_number_id, waba_id)'] + id_columns) }}) as event_id,
         load_id,
         landing_file,
         line_number,

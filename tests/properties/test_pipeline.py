@@ -22,7 +22,7 @@ from . import generator, oracle
 from .pipeline import differences, read_resolution
 from .wire import Record
 
-CASES = int(os.environ.get("PROPERTY_CASES", "500"))
+CASES = int(os.environ.get("PROPERTY_CASES", "300"))
 LINES = 5
 SEED = int(os.environ.get("PROPERTY_SEED", "1"))
 MARTS = (

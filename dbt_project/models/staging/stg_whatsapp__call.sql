@@ -64,7 +64,7 @@ joined as (
 final as (
 
     select
-        {{ rare_item_columns('coalesce(call_id, ' ~ content_id(['waba_id', 'event_at', 'call_event', 'direction', 'from_id', 'from_user_id', 'to_id', 'to_user_id']) ~ ')') }},
+        {{ rare_item_columns('coalesce(call_id, ' ~ content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'call_event', 'direction', 'from_id', 'from_user_id', 'to_id', 'to_user_id']) ~ ')') }},
         call_id,
         call_event,
         direction,

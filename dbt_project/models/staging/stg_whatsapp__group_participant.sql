@@ -64,7 +64,7 @@ joined as (
 final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'group_id', 'participant_event', 'wa_id', 'user_id', 'parent_user_id', 'username', 'input']), has_contacts=false) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'group_id', 'participant_event', 'wa_id', 'user_id', 'parent_user_id', 'username', 'input']), has_contacts=false) }},
         group_id,
         participant_event,
         wa_id,

@@ -64,7 +64,7 @@ joined as (
 final as (
 
     select
-        {{ rare_item_columns('coalesce(message_id, ' ~ content_id(['waba_id', 'event_at', 'message_type', 'thread_id', 'thread_wa_id', 'thread_user_id', 'from_id', 'from_user_id', 'to_id']) ~ ')', has_contacts=false) }},
+        {{ rare_item_columns('coalesce(message_id, ' ~ content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'message_type', 'thread_id', 'thread_wa_id', 'thread_user_id', 'from_id', 'from_user_id', 'to_id']) ~ ')', has_contacts=false) }},
         message_id,
         message_type,
         thread_id,

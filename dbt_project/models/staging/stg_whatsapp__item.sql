@@ -283,7 +283,8 @@ people as (
 ),
 
 -- A contact belongs to an item by its ids, never by its place: the user id, else the phone. The only contact stands in
--- for an item that is alone too, or that names nobody; beside other items it is somebody else's.
+-- for an item where it names nobody, or where the item is alone too; one without a phone never for an item that shows a
+-- phone only: beside it, it is somebody else's.
 -- The place is only where to look first.
 positioned as (
 
@@ -319,7 +320,12 @@ matched as (
             when nullif(candidate.user_id, '') <> person_user_id then null
             when candidate.wa_id = person_wa_id then candidate
             when contact_count > 1 then null
-            when is_alone or (person_wa_id is null and person_user_id is null) then candidate
+            when nullif(candidate.user_id, '') is null and nullif(candidate.wa_id, '') is null
+                and nullif(candidate.parent_user_id, '') is null
+                then candidate
+            when is_alone
+                and (nullif(candidate.wa_id, '') is not null or person_wa_id is null or person_user_id is not null)
+                then candidate
         end as contact
     from candidates
 

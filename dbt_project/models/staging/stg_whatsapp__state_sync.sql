@@ -35,7 +35,7 @@ joined as (
 final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'action', 'wa_id', 'user_id', 'parent_user_id', 'username', 'full_name']), has_contacts=false) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'action', 'wa_id', 'user_id', 'parent_user_id', 'username', 'full_name']), has_contacts=false) }},
         action,
         wa_id,
         user_id,

@@ -35,7 +35,7 @@ joined as (
 final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id'])) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id'])) }},
         wa_id,
         previous_user_id,
         user_id,

@@ -36,7 +36,7 @@ joined as (
 final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'wa_id', 'user_id', 'parent_user_id', 'category', 'preference', 'detail'])) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'wa_id', 'user_id', 'parent_user_id', 'category', 'preference', 'detail'])) }},
         wa_id,
         user_id,
         parent_user_id,

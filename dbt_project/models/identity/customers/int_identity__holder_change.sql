@@ -13,6 +13,12 @@ customer_nodes as (
 
 ),
 
+pairings as (
+
+    select * from {{ ref('int_identity__pairing') }}
+
+),
+
 turns as (
 
     select
@@ -23,42 +29,94 @@ turns as (
         next_valid_from as taken_at,
         last_paired_at
     from claims
-    where next_bsuid <> bsuid and close_reason = 'other_bsuid'
-    union all
-    -- shown on it at the very moment at which the other took it
-    select
-        portfolio_id,
-        phone,
-        bsuid_at_once as lost_by_bsuid,
-        bsuid as taken_by_bsuid,
-        valid_from as taken_at,
-        valid_from as last_paired_at
-    from claims
-    where bsuid_at_once is not null
+    where next_bsuid <> bsuid and close_reason = 'other_bsuid' and next_valid_from = valid_to
 
 ),
 
-takers as (
+held_turns as (
 
     select
         turns.*,
         claims.evidence_event_id,
-        claims.opened_by,
-        exists (
-            select 1
-            from claims as earlier
-            where
-                earlier.portfolio_id = turns.portfolio_id
-                and earlier.phone = turns.phone
-                and earlier.bsuid = turns.taken_by_bsuid
-                and earlier.valid_from < turns.taken_at
-        ) as has_come_back
+        claims.opened_by
     from turns
     inner join claims
         on turns.portfolio_id = claims.portfolio_id
         and turns.phone = claims.phone
         and turns.taken_by_bsuid = claims.bsuid
         and turns.taken_at = claims.valid_from
+
+),
+
+-- Whoever took it showed another phone at the same moment, and held this one for no time.
+passing_turns as (
+
+    select
+        claims.portfolio_id,
+        claims.phone,
+        claims.bsuid as lost_by_bsuid,
+        arg_max(pairings.bsuid, (pairings.received_at, pairings.event_id, pairings.bsuid)) as taken_by_bsuid,
+        claims.valid_to as taken_at,
+        claims.last_paired_at,
+        arg_max(pairings.event_id, (pairings.received_at, pairings.event_id, pairings.bsuid)) as evidence_event_id,
+        arg_max(pairings.observation_kind, (pairings.received_at, pairings.event_id, pairings.bsuid)) as opened_by
+    from claims
+    inner join pairings
+        on claims.portfolio_id = pairings.portfolio_id
+        and claims.phone = pairings.phone
+        and claims.valid_to = pairings.evidence_at
+        and claims.bsuid <> pairings.bsuid
+    where claims.close_reason = 'other_bsuid' and claims.next_valid_from is distinct from claims.valid_to
+    group by all
+
+),
+
+-- Whoever was shown on it at the very moment at which another took it.
+momentary_turns as (
+
+    select distinct
+        claims.portfolio_id,
+        claims.phone,
+        pairings.bsuid as lost_by_bsuid,
+        claims.bsuid as taken_by_bsuid,
+        claims.valid_from as taken_at,
+        claims.valid_from as last_paired_at,
+        claims.evidence_event_id,
+        claims.opened_by
+    from claims
+    inner join pairings
+        on claims.portfolio_id = pairings.portfolio_id
+        and claims.phone = pairings.phone
+        and claims.valid_from = pairings.evidence_at
+        and claims.bsuid <> pairings.bsuid
+    where claims.bsuid_at_once is not null
+
+),
+
+all_turns as (
+
+    select * from held_turns
+    union all by name
+    select * from passing_turns
+    union all by name
+    select * from momentary_turns
+
+),
+
+takers as (
+
+    select
+        all_turns.*,
+        exists (
+            select 1
+            from claims as earlier
+            where
+                earlier.portfolio_id = all_turns.portfolio_id
+                and earlier.phone = all_turns.phone
+                and earlier.bsuid = all_turns.taken_by_bsuid
+                and earlier.valid_from < all_turns.taken_at
+        ) as has_come_back
+    from all_turns
 
 ),
 

@@ -121,7 +121,8 @@ named as (
     select
         portfolio_id,
         bsuid,
-        evidence_at,
+        -- a status shows the name of its own time
+        seen_at as evidence_at,
         {{ normalised_name('profile_name') }} as name
     from observations
     where {{ normalised_name('profile_name') }} is not null

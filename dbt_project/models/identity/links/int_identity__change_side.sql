@@ -160,7 +160,7 @@ late_names as (
         late_ends.side,
         late_ends.changed_at,
         late_ends.first_from,
-        observations.evidence_at as named_at,
+        observations.seen_at as named_at,
         {{ normalised_name('observations.profile_name') }} as name
     from late_ends
     inner join observations
