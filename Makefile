@@ -24,10 +24,19 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql metrics clean help dagster-home
+# 1 or true, as in FORCE=1; 0, false and nothing are off
+on = $(filter-out 0 false no off,$(1))
 
-run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
-	@$(BIN)/python -m orchestration run
+.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain publish sql metrics clean help dagster-home
+
+run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result; FULL=1 works all out anew
+	@$(BIN)/python -m orchestration run $(if $(call on,$(FULL)),--full-refresh) $(if $(call on,$(FORCE)),--force)
+
+doctor: $(VENV)/.installed ## Would the next run work? Every path, setting, variable and reference CSV, in two seconds
+	@$(BIN)/python -m orchestration doctor
+
+retry: $(VENV)/.installed ## Read the rejected records again, after an upgrade; make run resolves them
+	@$(BIN)/python -m orchestration retry
 
 test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
@@ -43,15 +52,16 @@ chromium:
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
-test-deep: $(VENV)/.installed ## The property tests on many more histories
-	@PROPERTY_CASES=3000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties
+test-deep: $(VENV)/.installed ## What takes long: the property tests on many more histories, a hundred killed runs, fifty killed receivers, a restore
+	@KILLED_RECEIVERS=50 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_receiver.py tests/test_receiver_end_to_end.py -k 'killed or restore'
+	@PROPERTY_CASES=3000 KILLS=100 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties tests/test_kills.py
 
 explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>
 	@test -n "$(ID)" || { echo "Say who: make explain ID=<phone|bsuid|username|customer_key|message id>"; exit 2; }
 	@$(BIN)/python -m orchestration explain "$(ID)"
 
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
-	@FORCE=$(FORCE) $(BIN)/python -m orchestration publish
+	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
 
 bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(EVENTS),--events $(EVENTS))
@@ -60,10 +70,13 @@ accuracy: $(VENV)/.installed ## How often it is wrong, on simulated worlds: make
 	@$(BIN)/python -m tests.simulator.accuracy $(if $(PROFILES),--profiles $(PROFILES)) $(if $(PERSONS),--persons $(PERSONS)) $(if $(SEED),--seed $(SEED))
 
 dagster-home:
-	@mkdir -p "$$DAGSTER_HOME" && test -f "$$DAGSTER_HOME/dagster.yaml" || cp orchestration/dagster.yaml "$$DAGSTER_HOME/"
+	@$(BIN)/python -c "from orchestration.cli import configure_dagster, log_folder; configure_dagster(log_folder())"
 
 dev: $(VENV)/.installed dagster-home ## The Dagster UI with its daemon
 	@$(BIN)/dg dev
+
+receive: $(VENV)/.installed ## Receive webhooks over HTTP into LANDING_DIR; needs APP_SECRETS and VERIFY_TOKEN (docs/receiving.md)
+	@exec $(BIN)/python -m orchestration.receiver
 
 sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
 	@$(BIN)/python -m orchestration.sql
@@ -78,10 +91,8 @@ lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .
 	@mkdir -p data && WAREHOUSE_PATH=$(CURDIR)/data/lint.duckdb $(VENV)-lint/bin/sqlfluff lint dbt_project/models dbt_project/tests
 
-docs: $(VENV)/.installed ## The dbt docs as one page: docs/site/index.html
-	@$(BIN)/python -m orchestration run >/dev/null
-	@cd dbt_project && WAREHOUSE_PATH="$${WAREHOUSE_PATH:-$(CURDIR)/data/warehouse.duckdb}" ../$(BIN)/dbt --quiet docs generate --static --profiles-dir .
-	@mkdir -p docs/site && cp dbt_project/target/static_index.html docs/site/index.html && echo "docs/site/index.html"
+docs: $(VENV)/.installed ## The dbt docs as one page, after make run: docs/site/index.html
+	@$(BIN)/python -m orchestration docs
 
 clean: ## Remove everything that was made here: environments, warehouse, what was published
 	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs .pytest_cache .hypothesis .ruff_cache

@@ -6,7 +6,7 @@ import duckdb
 import streamlit as st
 
 from dashboard import data, queries
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from orchestration.settings import Settings, UserError
 
 
@@ -33,7 +33,7 @@ def sidebar() -> None:
             f"{published.published_at:%Y-%m-%d %H:%M} UTC"
             + (", forced through the gate." if published.is_forced else ".")
         )
-        if Settings().show_pii:
+        if Settings.of_readers().show_pii:
             st.caption("Phone numbers are shown in full (SHOW_PII).")
         else:
             st.caption("Phone numbers are masked; SHOW_PII=1 shows them.")
@@ -60,7 +60,7 @@ def main() -> None:
             st.write(
                 "`make run` takes webhooks in and publishes them; this page then fills by itself."
             )
-            st.caption(f"Looked for {published_path(Settings())}")
+            st.caption(f"Looked for {published_path(Settings.of_readers())}")
             return
         sidebar()
         page.run()

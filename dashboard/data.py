@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import mask
 from orchestration import explain
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from orchestration.settings import Settings
 
 Version = tuple[str, int, int]
@@ -17,7 +17,7 @@ Version = tuple[str, int, int]
 
 def version() -> Version | None:
     """What is published now: path, inode and modification time; None when nothing is."""
-    path = published_path(Settings())
+    path = published_path(Settings.of_readers())
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -27,7 +27,7 @@ def version() -> Version | None:
 
 def read(sql: str, **parameters: object) -> pd.DataFrame:
     """The rows of a query as published now, phones masked unless SHOW_PII is set."""
-    settings = Settings()
+    settings = Settings.of_readers()
     with explain.open_published(settings) as published:
         found = published.execute(sql, parameters).df()
     return found if settings.show_pii else mask.frame(found)
@@ -35,7 +35,7 @@ def read(sql: str, **parameters: object) -> pd.DataFrame:
 
 def rows(sql: str, **parameters: object) -> pd.DataFrame:
     """As `read`, remembered until another version is published: for what a page shows."""
-    return _rows(version(), Settings().show_pii, sql, tuple(parameters.items()))
+    return _rows(version(), Settings.of_readers().show_pii, sql, tuple(parameters.items()))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -48,20 +48,20 @@ def _rows(
 @st.cache_data(max_entries=256, show_spinner=False)
 def find(current: Version, identifier: str) -> list[tuple[str, str]]:
     """As `explain.customers_of`."""
-    with explain.open_published(Settings()) as published:
+    with explain.open_published(Settings.of_readers()) as published:
         return explain.customers_of(published, identifier)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def explanation(current: Version, customer_key: str) -> explain.Explanation:
     """As `explain.explanation`."""
-    with explain.open_published(Settings()) as published:
+    with explain.open_published(Settings.of_readers()) as published:
         return explain.explanation(published, customer_key)
 
 
 def shown(masking: Callable[..., str], *value: str | None) -> str | None:
     """A value masked by a function of `mask`, unless SHOW_PII is set or there is none."""
-    return value[-1] if Settings().show_pii or value[-1] is None else masking(*value)
+    return value[-1] if Settings.of_readers().show_pii or value[-1] is None else masking(*value)
 
 
 def csv(rows: pd.DataFrame) -> str:

@@ -35,7 +35,7 @@ def prepare(settings: Settings) -> None:
 def main() -> None:
     """Run `mf` with the arguments of the command line; ends the process."""
     try:
-        prepare(Settings())
+        prepare(Settings.of_readers())
     except UserError as error:
         sys.exit(f"Error: {error}")
     from dbt_metricflow.cli.main import cli

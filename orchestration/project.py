@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import duckdb
+
 from orchestration.seeds import Seeds, write_seeds
 from orchestration.settings import REPOSITORY, Settings, UserError
+from orchestration.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunExecutionResult
@@ -125,20 +128,46 @@ def build(
         arguments += ["--vars", json.dumps(variables, sort_keys=True)]
     result = invoke(arguments, environment(settings), manifest, on_event)
     if not result.success:
-        raise DbtError(failure(result))
+        raise DbtError(failure(result, settings))
     shutil.rmtree(folder, ignore_errors=True)
     return result.result
 
 
-def failure(result) -> str:
-    """What failed, in one sentence: the first model that cannot be built, else the failed tests."""
+def document(settings: Settings) -> None:
+    """Write dbt's documentation of the warehouse to target/docs/static_index.html. Raises DbtError."""
+    result = invoke(
+        ["docs", "generate", "--static", "--quiet", "--target-path", str(TARGET / "docs")],
+        environment(settings),
+        parse(settings),
+    )
+    if not result.success:
+        raise DbtError(failure(result, settings))
+
+
+def failure(result, settings: Settings) -> str:
+    """What failed, in one sentence: models that cannot be built, else the tests with some of the rows they found."""
     if result.exception:
         return str(result.exception).strip()
     failed = [node for node in result.result if node.status in ("error", "fail")]
     broken = [node for node in failed if node.node.resource_type != "test"] or failed
     return "; ".join(
-        f"{node.node.name}: {' '.join((node.message or '').split())}" for node in broken[:5]
+        f"{node.node.name}: {' '.join((node.message or '').split())}"
+        + (f", such as {rows}" if (rows := offending_rows(settings, node)) else "")
+        for node in broken[:5]
     )
+
+
+def offending_rows(settings: Settings, node, limit: int = 3) -> list[dict[str, object]]:
+    """Some of the rows for which a test failed."""
+    if node.status != "fail":
+        return []
+    try:
+        with open_warehouse(settings, read_only=True) as warehouse:
+            found = warehouse.execute(f"from ({node.node.compiled_code}) limit {limit}")
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, map(str, row), strict=True)) for row in found.fetchall()]
+    except (duckdb.Error, UserError):  # the failure is the one to tell
+        return []
 
 
 def interrupt() -> None:

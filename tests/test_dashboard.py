@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import data, queries
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from orchestration.settings import Settings
 from tests.build import ROOT
 
@@ -463,6 +463,6 @@ def test_a_wrong_setting_is_told_in_a_sentence(page, monkeypatch):
 
 
 def test_settings_of_the_dashboard_do_not_start_a_run_over(monkeypatch):
-    from orchestration.cli import work_state
+    from orchestration.work import state
 
-    assert work_state(Settings(show_pii=True)) == work_state(Settings())
+    assert state(Settings(show_pii=True)) == state(Settings())

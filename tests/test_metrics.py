@@ -10,7 +10,7 @@ import sys
 import duckdb
 import pytest
 
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from tests.build import ROOT, project
 from tests.conftest import read_csv
 

@@ -5,15 +5,18 @@
     case when trim({{ column }}) <> '' then {{ column }} end
 {%- endmacro %}
 
-{#- Seconds since 1970, as text, to a UTC timestamp; null when it is not such a number. -#}
+{#- Seconds since 1970, as text, to a UTC timestamp; what would lie beyond the year 5000 is
+    milliseconds. Null when it is not such a number, or from before there was a WhatsApp Business API. -#}
 {% macro epoch_to_timestamp(column) -%}
     {{ return(adapter.dispatch('epoch_to_timestamp')(column)) }}
 {%- endmacro %}
 
 {% macro duckdb__epoch_to_timestamp(column) -%}
     case
-        when try_cast({{ column }} as bigint) between 0 and 253402300799
+        when try_cast({{ column }} as bigint) between 1514764800 and 99999999999
             then make_timestamp(try_cast({{ column }} as bigint) * 1000000)
+        when try_cast({{ column }} as bigint) between 1514764800000 and 99999999999999
+            then make_timestamp(try_cast({{ column }} as bigint) * 1000)
     end
 {%- endmacro %}
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration.defs.run import Run
+from orchestration import work
+from orchestration.defs.run import OWNERS, Run
 from orchestration.publish import GateClosed, check_gate, publish
 from orchestration.settings import UserError
 
@@ -25,9 +26,11 @@ def publish_gate(run: Run) -> dg.AssetCheckResult:
             "merged": verdict.merged,
             "split": verdict.split,
             "rekeyed": verdict.rekeyed,
+            "vanished": verdict.vanished,
+            "appeared": verdict.appeared,
             "messages_moved": verdict.moved_messages,
             "messages_of_largest_customer": verdict.largest_now,
-            "worst": dg.MetadataValue.json([list(change) for change in verdict.worst]),
+            "examples": dg.MetadataValue.json([list(change) for change in verdict.examples]),
         },
     )
 
@@ -40,13 +43,14 @@ def build_published_customers(marts: list[dg.AssetKey]) -> dg.AssetsDefinition:
         deps=marts,
         group_name="publishing",
         kinds={"duckdb", "parquet"},
-        owners=["team:data-engineering"],
+        owners=OWNERS,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
     )
     def published_customers(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult:
         """PUBLISH_DIR/customers.duckdb and Parquet, swapped in whole: what dashboards read."""
         try:
             publication = publish(run.settings())
+            work.finish(run.settings())
         except GateClosed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except UserError as error:

@@ -1,8 +1,10 @@
 """dbt: from raw webhooks to customers. Every model is an asset, every data test an asset check."""
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
@@ -11,7 +13,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dbt_common.events.functions import msg_to_dict
 
 from orchestration import mode, project
-from orchestration.defs.run import Run
+from orchestration.defs.run import OWNERS, Run
 from orchestration.seeds import read_seeds
 from orchestration.settings import Settings, UserError
 
@@ -19,17 +21,22 @@ RESULTS = ("LogSeedResult", "LogModelResult", "LogTestResult")
 
 
 class Translator(DagsterDbtTranslator):
-    """Groups the models by layer, as their folders do."""
+    """Groups the models as their folders do; every asset has the same owners."""
 
-    def get_group_name(self, dbt_resource_props) -> str | None:
-        layers = ("staging", "intermediate", "marts")
-        layer = dbt_resource_props["fqn"][1] if len(dbt_resource_props["fqn"]) > 1 else None
-        return layer if layer in layers else "seeds"
+    def get_group_name(self, dbt_resource_props) -> str:
+        folder = Path(dbt_resource_props["original_file_path"]).parent.parts
+        return "_".join(folder[1:]) if folder[0] == "models" else "seeds"
+
+    def get_owners(self, dbt_resource_props) -> list[str]:
+        return OWNERS
 
 
 def build_dbt_assets() -> dg.AssetsDefinition:
     """The models, seeds and data tests of the dbt project. Raises UserError if dbt cannot read it."""
     manifest = project.parse(Settings()).writable_manifest().to_dict(omit_none=False)
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test":
+            node["meta"] = {"description": describe(node)} | node["meta"]
     translator = Translator()
 
     @dbt_assets(
@@ -49,6 +56,19 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
 
     return customer_identity
+
+
+def describe(test: dict) -> str:
+    """What a data test checks, in words: its description, the comment that it begins with, or what it asks of which columns."""
+    if test["description"]:
+        return test["description"]
+    if kind := test.get("test_metadata"):
+        asked = {name: value for name, value in kind["kwargs"].items() if name != "model"}
+        return f"{kind['name'].replace('_', ' ')}: " + ", ".join(
+            str(value) if name == "column_name" else f"{name} {value}" for name, value in asked.items()
+        )
+    lines = itertools.takewhile(lambda line: line.startswith("--"), test["raw_code"].splitlines())
+    return " ".join(line.lstrip("- ") for line in lines)
 
 
 def build(

@@ -17,7 +17,8 @@ import duckdb
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from orchestration.publish import PARQUET, publish, published_path
+from orchestration.publish import publish
+from orchestration.versions import PARQUET, published_path
 from orchestration.settings import Settings
 from tests.build import ROOT, Build
 from tests.conftest import read_csv

@@ -19,7 +19,7 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from orchestration.publish import DATABASE, published_path
+from orchestration.versions import DATABASE, published_path
 from tests.build import ROOT
 
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")

@@ -8,6 +8,13 @@ sightings as not materialized (
 
 ),
 
+parent_sightings as (
+
+    select * from {{ ref('int_identity__sighting') }}
+    where bsuid is not null and parent_bsuid is not null
+
+),
+
 assignments as not materialized (
 
     select * from {{ ref('int_identity__phone_assignment') }}
@@ -59,15 +66,14 @@ by_phone as (
 parents as (
 
     select
-        sightings.portfolio_id,
-        sightings.parent_bsuid,
+        parent_sightings.portfolio_id,
+        parent_sightings.parent_bsuid,
         min(customer_nodes.node_id) as node_id
-    from sightings
+    from parent_sightings
     inner join customer_nodes
-        on sightings.portfolio_id = customer_nodes.portfolio_id
-        and {{ bsuid_node('sightings.bsuid') }} = customer_nodes.node_id
-    where sightings.parent_bsuid is not null
-    group by sightings.portfolio_id, sightings.parent_bsuid
+        on parent_sightings.portfolio_id = customer_nodes.portfolio_id
+        and {{ bsuid_node('parent_sightings.bsuid') }} = customer_nodes.node_id
+    group by parent_sightings.portfolio_id, parent_sightings.parent_bsuid
     having count(distinct customer_nodes.customer_key) = 1
 
 ),

@@ -16,6 +16,7 @@ def r6_holder_changed(
     claims: Iterable[Claim], customer_of: Callable[[Node], str]
 ) -> tuple[set[str], set[tuple[str, tuple[str, ...]]]]:
     """Customers that lost a number to another customer, and the questions that raises."""
+    claims = list(claims)
     lost, reviews = set(), set()
     by_phone: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
@@ -24,6 +25,12 @@ def r6_holder_changed(
             pair = (claim.bsuid, claim.phone, claim.taken_by or "")
             reviews.add(("bsuid_two_phones", tuple(sorted(pair))))
         if claim.reason != "other_bsuid":
+            continue
+        # who was shown at an instant from which nobody held the number had none to lose
+        if not claim.is_held and not any(
+            other.is_held and other.phone == claim.phone and other.start == claim.end
+            for other in claims
+        ):
             continue
         loser = customer_of(("bsuid", claim.bsuid))
         if loser != customer_of(("bsuid", claim.taken_by or "")):

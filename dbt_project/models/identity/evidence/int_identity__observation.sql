@@ -245,6 +245,7 @@ history_sightings as (
         evidence_at,
         'history' as observation_kind,
         if(is_from_business, 'outbound', 'inbound') as direction,
+        if(is_from_business, 'sent', 'reached') as reach,
         1 as tier,
         {{ bsuid_of(['thread_user_id', 'from_user_id', 'thread_wa_id', 'thread_id']) }} as bsuid,
         case
