@@ -17,7 +17,7 @@ names as (
 
     select
         waba_id,
-        max(business_name) as business_name
+        arg_max(business_name, coalesce(valid_from, timestamp '0001-01-01')) as business_name
     from accounts
     group by waba_id
 
