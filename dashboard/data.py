@@ -199,7 +199,7 @@ def shown(masking: Callable[..., str], *value: str | None) -> str | None:
 # Columns that a spreadsheet would take for numbers: it drops zeros, plus signs and all digits after
 # the fifteenth.
 IDS = re.compile(r"(_id|_key|_e164|_bsuid|bsuid|wa_id|phone)$")
-FORMULA = re.compile(r"^(?=\s*[=+\-@＝＋－＠|%]|[\t\r\n])")
+FORMULA = re.compile(r"^(?=\s*[=+\-@＝＋－＠|%])")
 
 
 def csv(found: pd.DataFrame, for_excel: bool = True) -> bytes:
@@ -222,4 +222,4 @@ def _cell(value: object, is_id: bool, for_excel: bool) -> object:
         return value
     if is_id and re.fullmatch(r"\+?[\w.:() •-]+", value):
         return f'="{value}"' if for_excel else value
-    return FORMULA.sub("'", value)
+    return FORMULA.sub("'", re.sub(r"[\t\r\n]+", " ", value))

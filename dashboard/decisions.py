@@ -87,7 +87,7 @@ def append(rows: list[dict[str, str]], name: str = OVERRIDES) -> list[str]:
     with locked(path(name)) as opened:
         text = opened.readall().decode("utf-8-sig")
         end = "\r\n" if "\r\n" in text else "\n"
-        columns = next(csv.reader([text]), [])
+        columns = next(csv.reader(text.splitlines()[:1]), [])
         lines = [as_line(row, columns) for row in rows]
         start = "" if text.endswith(("\n", "\r")) else end
         opened.write((start + "".join(line + end for line in lines)).encode())

@@ -165,10 +165,9 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
     long["value"] = long["value"].astype(float)
     long["order"] = long["series"].map({name: place for place, name in enumerate(names)})
     long["series"] = long["series"].map(word)
-    long["week_end"] = pd.to_datetime(long["week_date"]) + pd.Timedelta(days=7)
     legend = alt.Legend(title=None, orient="top", labelLimit=220, columns=2)
     base = alt.Chart(long, height=280).encode(
-        x=alt.X("week_date:T", title=None, axis=time_axis()),
+        x=alt.X("yearweek(week_date):T", title=None, axis=time_axis()),
         y=alt.Y(
             "value:Q",
             title=None,
@@ -183,10 +182,7 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
             alt.Tooltip("value:Q", title=say("how_many"), format=".0%" if percent else ","),
         ],
     )
-    if stacked:  # a bar as wide as its week
-        chart = base.mark_bar(binSpacing=2).encode(x2="week_end:T")
-    else:
-        chart = base.mark_line(point=True)
+    chart = base.mark_bar() if stacked else base.mark_line(point=True)
     st.altair_chart(chart, width="stretch")
 
 
