@@ -80,7 +80,12 @@ def names() -> dict[str, dict[str, str]]:
     known = rows(queries.BUSINESS_NUMBERS)
     numbers = dict(zip(known["phone_number_id"], known["business_number"], strict=True))
     return {
-        "portfolio_id": dict(zip(known["portfolio_id"], known["business"], strict=True)),
+        "portfolio_id": {
+            portfolio: say("unlisted", account=business[5:])
+            if business.startswith("waba:")
+            else business
+            for portfolio, business in zip(known["portfolio_id"], known["business"], strict=True)
+        },
         "phone_number_id": numbers,
         "ask_from_phone_number_id": numbers,
     }

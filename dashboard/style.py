@@ -61,6 +61,7 @@ NAMES = {
     "pricing_category": {},
 }
 MOST_ROWS, MOST_DOWNLOADED = 500, 100_000
+HEIGHT = 280  # of a chart, in pixels
 
 
 def plain(value: object) -> str:
@@ -110,7 +111,13 @@ def table(rows: pd.DataFrame, order: Sequence[str] | None = None) -> None:
     st.dataframe(shown, hide_index=True, placeholder="", column_order=order, column_config=config)
 
 
-def listing(query: str, filters: dict[str, object], file: str, for_import: bool = False) -> None:
+def listing(
+    query: str,
+    filters: dict[str, object],
+    file: str,
+    for_import: bool = False,
+    order: Sequence[str] | None = None,
+) -> None:
     """The first rows of a list, and buttons to download more of them as CSV."""
     rows = data.rows(query, **filters, most=MOST_ROWS)
     if rows.empty:
@@ -134,7 +141,7 @@ def listing(query: str, filters: dict[str, object], file: str, for_import: bool 
                 "text/csv",
                 on_click="ignore",
             )
-    table(rows)
+    table(rows, order)
     if len(rows) == MOST_ROWS:
         st.caption(
             say(
@@ -165,8 +172,8 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
     long["value"] = long["value"].astype(float)
     long["order"] = long["series"].map({name: place for place, name in enumerate(names)})
     long["series"] = long["series"].map(word)
-    legend = alt.Legend(title=None, orient="top", labelLimit=220, columns=2)
-    base = alt.Chart(long, height=280).encode(
+    legend = alt.Legend(title=None, orient="top", labelLimit=220, columns=2, offset=8, padding=0)
+    base = alt.Chart(long, height=HEIGHT).encode(
         x=alt.X("yearweek(week_date):T", title=None, axis=time_axis()),
         y=alt.Y(
             "value:Q",
@@ -197,6 +204,6 @@ def bars(rows: pd.DataFrame, name: str, count: str, colour: str | None = None) -
     room = alt.Scale(domainMax=1.15 * float(rows[count].max()))  # for the figure beside the longest
     x = alt.X("count:Q", title=None, scale=room, axis=alt.Axis(format="~s", tickMinStep=1))
     tint = alt.value(colour) if colour else alt.Color("what:N", scale=scale(names), legend=None)
-    drawn = alt.Chart(shown, height=34 * len(names) + 40).encode(x=x, y=y)
+    drawn = alt.Chart(shown, height=min(34 * len(names) + 40, HEIGHT)).encode(x=x, y=y)
     labels = drawn.mark_text(align="left", dx=4).encode(text=alt.Text("count:Q", format=","))
     st.altair_chart(drawn.mark_bar().encode(color=tint) + labels, width="stretch")

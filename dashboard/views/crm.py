@@ -40,4 +40,6 @@ filters = {
     "text": text,
     **data.phones_of(text),
 }
-style.listing(queries.CRM, filters, "crm_contact_audit", for_import=True)
+order = ["customer_key", "crm_contact_id", "verdict", "crm_phone", "current_phone_e164"]
+order += ["current_username", "phone_status", "marketing_opt_out", "current_bsuid", "portfolio_id"]
+style.listing(queries.CRM, filters, "crm_contact_audit", for_import=True, order=order)

@@ -38,8 +38,8 @@ def suggest(found: list[data.Found]) -> None:
     listed = st.container(border=True, gap="xxsmall")
     for one in found[: data.MOST_FOUND]:
         who = known.loc[one.customer_key]
+        name = who.profile_name if isinstance(who.profile_name, str) else say("no_name")
         said = [
-            who.profile_name if isinstance(who.profile_name, str) else say("no_name"),
             f"@{who.username}" if isinstance(who.username, str) else "",
             who.wa_id if isinstance(who.wa_id, str) else "",
             how(one),
@@ -48,13 +48,15 @@ def suggest(found: list[data.Found]) -> None:
             else "",
             businesses.get(who.portfolio_id, who.portfolio_id),
         ]
-        listed.button(
-            " · ".join(style.plain(part) for part in said if part),
-            key=f"found_{one.customer_key}",
-            on_click=open_customer,
-            args=(one.customer_key,),
-            type="tertiary",
-        )
+        with listed.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button(
+                f"**{style.plain(name)}**",
+                key=f"found_{one.customer_key}",
+                on_click=open_customer,
+                args=(one.customer_key,),
+                type="tertiary",
+            )
+            st.caption(" · ".join(style.plain(part) for part in said if part), width="content")
 
 
 def search() -> None:

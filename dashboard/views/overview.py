@@ -24,7 +24,7 @@ if not now.customers:
 
 def task(label: str, count: int, note: str, page: str) -> None:
     """A task with its count, which leads to its list."""
-    with st.container(border=True):
+    with st.container(border=True, height="stretch"):
         st.metric(say(label), words.number(count))
         st.caption(note)
         st.page_link(f"views/{page}.py", label=f"{say('open_list')} →")
