@@ -128,12 +128,10 @@ def decided() -> list[Decision]:
     return sorted(found, key=lambda one: one.fields.get("decided_at", ""), reverse=True)
 
 
-def pair(fields: dict[str, str]) -> frozenset[tuple[str, str, str]]:
-    """What a row is about, whichever side is named first."""
-    return frozenset(
-        (fields["portfolio_id"], fields[f"{side}_type"], fields[f"{side}_value"])
-        for side in ("left", "right")
-    )
+def pair(fields: dict[str, str]) -> str:
+    """What a row is about, as REVIEW_ANSWERED compares it."""
+    names = ("portfolio_id", "left_type", "left_value", "right_type", "right_value")
+    return "|".join(fields[name] for name in names)
 
 
 def put_off(review_id: str, author: str) -> datetime:

@@ -307,50 +307,65 @@ order by questions desc, kind
 """
 
 # A phone is compared in whole: by parts, a masked one could be guessed digit by digit. So nothing
-# with a digit is looked for within a name either, unless phones are shown.
+# with a digit is looked for within a name either ($by_part), unless phones are shown.
 REVIEW_FILTER = """
-with questions as (
-    select
-        identity_review.*,
-        one.profile_name as left_name,
-        other.profile_name as right_name
-    from marts.identity_review
-    left join marts.dim_customer as one on identity_review.left_customer_key = one.customer_key
-    left join marts.dim_customer as other on identity_review.right_customer_key = other.customer_key
-    where ($portfolio_id is null or identity_review.portfolio_id = $portfolio_id)
+with called as (
+    select customer_key from marts.dim_customer
+    where $by_part and $text <> '' and contains(strip_accents(lower(profile_name)), $text)
+),
+questions as (
+    select * from marts.identity_review
+    where ($portfolio_id is null or portfolio_id = $portfolio_id)
         and (len($kinds) = 0 or kind in (select unnest($kinds)))
         and not list_contains($hidden, review_id)
+        and (
+            $text = ''
+            or $text in (
+                left_customer_key, right_customer_key, lower(left_value), lower(right_value),
+                lower(subject)
+            )
+            or list_has_any([left_value, right_value, subject], $phones)
+            or ($by_part and contains(lower(subject), $text))
+            or left_customer_key in (select customer_key from called)
+            or right_customer_key in (select customer_key from called)
+        )
 )
 """
 
-REVIEW_WHERE = """
-from questions
-where $text = ''
-    or $text in (
-        left_customer_key, right_customer_key, lower(left_value), lower(right_value), lower(subject)
-    )
-    or list_has_any([left_value, right_value, subject], $phones)
-    or (
-        $by_part
-        and contains(strip_accents(lower(concat_ws(' ', left_name, right_name, subject))), $text)
-    )
-"""
-
-REVIEW_COUNT = f"{REVIEW_FILTER} select count(*) as questions {REVIEW_WHERE}"
+REVIEW_COUNT = f"{REVIEW_FILTER} select count(*) as questions from questions"
 
 REVIEW = f"""
-{REVIEW_FILTER}
-select * {REVIEW_WHERE}
+{REVIEW_FILTER},
+first as (
+    select * from questions
+    order by override_row is null, score desc, last_seen_at desc, review_id
+    limit 500
+)
+select first.*, one.profile_name as left_name, other.profile_name as right_name
+from first
+left join marts.dim_customer as one on first.left_customer_key = one.customer_key
+left join marts.dim_customer as other on first.right_customer_key = other.customer_key
 order by override_row is null, score desc, last_seen_at desc, review_id
-limit 500
 """
 
-# As they are, to be written into identity_overrides.csv or looked up; null means all that can be answered.
+# The questions that rows of identity_overrides.csv answer, either side named first.
+REVIEW_ANSWERED = """
+select review_id from marts.identity_review
+where
+    list_contains(
+        $pairs, concat_ws('|', portfolio_id, left_type, left_value, right_type, right_value)
+    )
+    or list_contains(
+        $pairs, concat_ws('|', portfolio_id, right_type, right_value, left_type, left_value)
+    )
+"""
+
+# As they are, to be written into identity_overrides.csv or looked up.
 REVIEW_RAW = """
 select review_id, portfolio_id, left_type, left_value, left_at, right_type, right_value, right_at,
     evidence_event_id, override_row
 from marts.identity_review
-where list_contains($review_ids, review_id) or ($review_ids is null and override_row is not null)
+where list_contains($review_ids, review_id)
 """
 
 # Both sides of a question: who they are today.

@@ -350,13 +350,12 @@ text = right.text_input(
     live=True,
 ).strip()
 
-answered = {
+pairs = tuple(
     decisions.pair(one.fields)
     for one in rows
     if pd.to_datetime(one.fields["decided_at"], errors="coerce") > published.published_at
-}
-pairs = data.read_unmasked(queries.REVIEW_RAW, review_ids=None) if answered else pd.DataFrame()
-done = {one["review_id"] for one in pairs.to_dict("records") if decisions.pair(one) in answered}
+)
+done = set(data.rows(queries.REVIEW_ANSWERED, pairs=pairs)["review_id"]) if pairs else set()
 later = decisions.waiting() | st.session_state.get("put_off", set())
 if done:
     st.caption(say("answered_waiting", count=number(len(done))))

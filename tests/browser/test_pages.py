@@ -36,6 +36,7 @@ def drawn(page: Page) -> None:
     """Waits until the page is drawn to the end."""
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
     expect(page.locator('[data-stale="true"]')).to_have_count(0)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 def visit(page: Page, address: str, path: str, language: int = 0) -> None:
