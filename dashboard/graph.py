@@ -17,6 +17,7 @@ from orchestration.explain import Explanation, Identifier, side
 LINES = {1: "bold", 2: "solid", 3: "dashed", 4: "dotted"}
 MOST_LINKS = 60
 # More nodes than a row holds are set in rows, as lines of a text: one long chain would be a thread.
+# Links between rows are straight and pass behind the nodes.
 ROW = 4
 
 
@@ -26,9 +27,12 @@ def dot(known: Explanation, shown: Callable[[str, str], str]) -> str:
     ends = dict.fromkeys(end for link in links for end in (link.left_node_id, link.right_node_id))
     numbers = {node: f"n{place}" for place, node in enumerate(ends or known.nodes[:1])}
     in_rows = len(numbers) > ROW
+    places = {node: place for place, node in enumerate(numbers)}
     lines = [
         "graph {",
-        "ranksep=0.6 nodesep=0.5" if in_rows else "rankdir=LR ranksep=1.2",
+        "splines=line outputorder=edgesfirst ranksep=0.5 nodesep=0.4"
+        if in_rows
+        else "rankdir=LR ranksep=1.2",
         'node [fontname="sans-serif" fontsize=12 style="filled,rounded" color=white shape=box]',
         'edge [fontname="sans-serif" fontsize=10 penwidth=2]',
         "bgcolor=transparent",
@@ -47,10 +51,12 @@ def dot(known: Explanation, shown: Callable[[str, str], str]) -> str:
         lines += [f"{{ rank=same; {' -- '.join(row)} [style=invis] }}" for row in rows]
         lines.append(f"{' -- '.join(row[0] for row in rows)} [style=invis]")
     for link in links:
-        label = f" {words.day(link.linked_at)} "
-        colour = style.GREY
+        apart = abs(places[link.left_node_id] - places[link.right_node_id])
+        label, colour = f" {words.day(link.linked_at)} ", style.GREY
         if link == known.weakest and len(links) > 1:
             label, colour = f"{label}\n {say('weakest')}", style.VERMILION
+        if in_rows and apart > 1:
+            label = ""
         why = f"{word(link.link_rule)} ({link.link_rule}, {link.link_detail})"
         lines.append(
             f"{numbers[link.left_node_id]} -- {numbers[link.right_node_id]} "

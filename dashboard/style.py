@@ -54,11 +54,10 @@ NAMES = {
     "capture_reason": {},
     "verdict": {"linked": "crm_linked", "phone_only": "crm_phone_only"},
     "phone_status": {},
-    "phone_window_status": {},
+    "phone_window_status": {"open": "window_open"},
     "direction": {"inbound": "inbound_message"},
     "message_type": {},
     "delivery_status": {},
-    "pricing_category": {},
 }
 MOST_ROWS, MOST_DOWNLOADED = 500, 100_000
 HEIGHT = 280  # of a chart, in pixels
@@ -101,7 +100,7 @@ def table(rows: pd.DataFrame, order: Sequence[str] | None = None) -> None:
             column = st.column_config.DateColumn(label, help=explained, format="D MMM YYYY")
         elif pd.api.types.is_datetime64_any_dtype(rows[name]):
             column = st.column_config.DatetimeColumn(
-                label, help=explained, format="D MMM YYYY, HH:mm"
+                label, help=explained, format="D MMM YYYY, HH:mm", width=150
             )
         elif pd.api.types.is_numeric_dtype(rows[name]):
             column = st.column_config.NumberColumn(

@@ -477,6 +477,15 @@ def test_an_answer_is_shown_with_its_effect_saved_with_its_author_and_undone_by_
     assert questions(app) == 1
 
 
+def test_the_evidence_is_found_in_its_file_when_asked_for(page, sample_build, monkeypatch):
+    monkeypatch.setenv("WAREHOUSE_PATH", str(sample_build.warehouse))
+    app = ask(page("review"), "possible_missed_rotation")
+    [button] = [one for one in app.main.button if one.label == "Show file and line"]
+    button.click()
+    captions = [caption.value for caption in healthy(app.run()).main.caption]
+    assert any(re.search(r"The webhook is at .*\.jsonl:\d+\.", one) for one in captions)
+
+
 def test_nothing_is_saved_without_who_and_why(page, seeds):
     app = decide(ask(page("review"), "possible_missed_rotation"), "same", author="", reason="")
     assert app.button(key="confirm").disabled
@@ -782,6 +791,9 @@ def test_numbers_cannot_be_tried_out_by_the_thousand(page, monkeypatch):
 
 
 def test_every_key_has_both_languages_with_the_same_places_to_fill():
+    lines = (ROOT / "dashboard" / "words.yml").read_text().splitlines()
+    keys = [line.split(":")[0].strip('"') for line in lines if re.match(r'"?\w', line)]
+    assert sorted(keys) == sorted(words.catalogue())  # YAML keeps the last of two alike, silently
     for key, texts in words.catalogue().items():
         assert set(texts) == set(words.LANGUAGES), key
         english, indonesian = (sorted(re.findall(r"{\w+}", text)) for text in texts.values())

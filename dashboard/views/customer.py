@@ -48,7 +48,7 @@ def suggest(found: list[data.Found]) -> None:
             else "",
             businesses.get(who.portfolio_id, who.portfolio_id),
         ]
-        with listed.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with listed.container(gap=None):
             st.button(
                 f"**{style.plain(name)}**",
                 key=f"found_{one.customer_key}",
@@ -56,7 +56,7 @@ def suggest(found: list[data.Found]) -> None:
                 args=(one.customer_key,),
                 type="tertiary",
             )
-            st.caption(" · ".join(style.plain(part) for part in said if part), width="content")
+            st.caption(" · ".join(style.plain(part) for part in said if part))
 
 
 def search() -> None:
