@@ -2,21 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export CHROMIUM ?= chromium
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 .DEFAULT_GOAL := help
 
+# What a run needs, what the pages and metrics need besides, what the tests need besides: each has its lock.
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: set PYTHON=")'
-	@echo "Installing the locked dependencies into $(VENV) (about 500 MB, once) ..."
+	@echo "Installing the locked dependencies into $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(INSTALL) -r requirements.lock
 	@touch $@
 
-$(VENV)/.browser: requirements-browser.lock $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
+$(VENV)/.pages: requirements-pages.lock $(VENV)/.installed
+	@$(INSTALL) -r requirements-pages.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Installing what the tests need as well (once) ..."
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.browser: requirements-browser.lock $(VENV)/.dev
+	@$(INSTALL) -r requirements-browser.lock
 	@touch $@
 
 $(VENV)-lint/.installed: requirements-lint.lock
@@ -24,12 +35,21 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
-.PHONY: run test test-browser screenshots chromium test-deep bench accuracy dev dashboard lint docs explain publish sql metrics clean help dagster-home
+# 1 or true, as in FORCE=1; 0, false and nothing are off
+on = $(filter-out 0 false no off,$(1))
 
-run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result
-	@$(BIN)/python -m orchestration run
+.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain publish sql metrics clean help dagster-home
 
-test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
+run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result; FULL=1 works all out anew
+	@$(BIN)/python -m orchestration run $(if $(call on,$(FULL)),--full-refresh) $(if $(call on,$(FORCE)),--force)
+
+doctor: $(VENV)/.installed ## Would the next run work? Every path, setting, variable and reference CSV, in two seconds
+	@$(BIN)/python -m orchestration doctor
+
+retry: $(VENV)/.installed ## Read the rejected records again, after an upgrade; make run resolves them
+	@$(BIN)/python -m orchestration retry
+
+test: $(VENV)/.dev ## Every test: pytest and the dbt unit tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
@@ -43,48 +63,50 @@ chromium:
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
-test-deep: $(VENV)/.installed ## The property tests on many more histories
-	@PROPERTY_CASES=3000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties
+test-deep: $(VENV)/.dev ## What takes long: the property tests on many more histories, a hundred killed runs, fifty killed receivers, a restore
+	@KILLED_RECEIVERS=50 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_receiver.py tests/test_receiver_end_to_end.py -k 'killed or restore'
+	@PROPERTY_CASES=3000 KILLS=100 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties tests/test_kills.py
 
 explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>
 	@test -n "$(ID)" || { echo "Say who: make explain ID=<phone|bsuid|username|customer_key|message id>"; exit 2; }
 	@$(BIN)/python -m orchestration explain "$(ID)"
 
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
-	@FORCE=$(FORCE) $(BIN)/python -m orchestration publish
+	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
 
-bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
+bench: $(VENV)/.dev ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
 	@$(BIN)/python -m tests.benchmarks.bench $(if $(EVENTS),--events $(EVENTS))
 
-accuracy: $(VENV)/.installed ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
+accuracy: $(VENV)/.dev ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
 	@$(BIN)/python -m tests.simulator.accuracy $(if $(PROFILES),--profiles $(PROFILES)) $(if $(PERSONS),--persons $(PERSONS)) $(if $(SEED),--seed $(SEED))
 
 dagster-home:
-	@mkdir -p "$$DAGSTER_HOME" && test -f "$$DAGSTER_HOME/dagster.yaml" || cp orchestration/dagster.yaml "$$DAGSTER_HOME/"
+	@$(BIN)/python -c "from orchestration.cli import configure_dagster, log_folder; configure_dagster(log_folder())"
 
 dev: $(VENV)/.installed dagster-home ## The Dagster UI with its daemon
 	@$(BIN)/dg dev
 
+receive: $(VENV)/.installed ## Receive webhooks over HTTP into LANDING_DIR; needs APP_SECRETS and VERIFY_TOKEN (docs/receiving.md)
+	@exec $(BIN)/python -m orchestration.receiver
+
 sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
 	@$(BIN)/python -m orchestration.sql
 
-dashboard: $(VENV)/.installed ## The BI pages over the published file, on http://localhost:8501; SHOW_PII=1 shows phones
+dashboard: $(VENV)/.pages ## The BI pages over the published file, on http://localhost:8501; SHOW_PII=1 shows phones
 	@$(BIN)/python -m streamlit run dashboard/app.py
 
-metrics: $(VENV)/.installed ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
+metrics: $(VENV)/.pages ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
 	@$(BIN)/python -m orchestration.metrics query $(or $(QUERY),--saved-query transition_by_month --order metric_time__month)
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .
 	@mkdir -p data && WAREHOUSE_PATH=$(CURDIR)/data/lint.duckdb $(VENV)-lint/bin/sqlfluff lint dbt_project/models dbt_project/tests
 
-docs: $(VENV)/.installed ## The dbt docs as one page: docs/site/index.html
-	@$(BIN)/python -m orchestration run >/dev/null
-	@cd dbt_project && WAREHOUSE_PATH="$${WAREHOUSE_PATH:-$(CURDIR)/data/warehouse.duckdb}" ../$(BIN)/dbt --quiet docs generate --static --profiles-dir .
-	@mkdir -p docs/site && cp dbt_project/target/static_index.html docs/site/index.html && echo "docs/site/index.html"
+docs: $(VENV)/.installed ## The dbt docs as one page, after make run: docs/site/index.html
+	@$(BIN)/python -m orchestration docs
 
 clean: ## Remove everything that was made here: environments, warehouse, what was published
-	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs dbt_project/.seeds .pytest_cache .hypothesis .ruff_cache
+	@rm -rf $(VENV) $(VENV)-lint data docs/site dbt_project/target dbt_project/logs .pytest_cache .hypothesis .ruff_cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

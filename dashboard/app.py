@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard import access, data, queries, words
 from dashboard.words import say
-from orchestration.publish import published_path
 from orchestration.settings import REPOSITORY, Settings, UserError
+from orchestration.versions import published_path
 
 GUIDES = {"en": "for-teams.md", "id": "untuk-tim.md"}
 
@@ -56,7 +56,7 @@ def sidebar() -> None:
         )
         if published.is_forced:
             st.caption(say("forced"))
-        st.caption(say("phones_shown" if Settings().show_pii else "phones_masked"))
+        st.caption(say("phones_shown" if Settings.of_readers().show_pii else "phones_masked"))
         access.sidebar()
 
 
@@ -95,7 +95,7 @@ def main() -> None:
         if shown is None:
             st.title(say("nothing_published"))
             st.write(say("nothing_published_help"))
-            st.caption(say("looked_for", path=published_path(Settings())))
+            st.caption(say("looked_for", path=published_path(Settings.of_readers())))
             return
         sidebar()
         page.run()

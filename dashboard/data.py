@@ -16,8 +16,8 @@ import streamlit as st
 from dashboard import mask, queries
 from dashboard.words import say, word
 from orchestration import explain
-from orchestration.publish import published_path
 from orchestration.settings import Settings, UserError
+from orchestration.versions import published_path
 
 Version = tuple[str, int, int]
 
@@ -43,7 +43,7 @@ class Found(NamedTuple):
 
 def version() -> Version | None:
     """What is published now: path, inode and modification time; None when nothing is."""
-    path = published_path(Settings())
+    path = published_path(Settings.of_readers())
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -54,18 +54,18 @@ def version() -> Version | None:
 def read(sql: str, **parameters: object) -> pd.DataFrame:
     """The rows of a query as published now, phones masked unless SHOW_PII is set."""
     found = read_unmasked(sql, **parameters)
-    return found if Settings().show_pii else mask.frame(found)
+    return found if Settings.of_readers().show_pii else mask.frame(found)
 
 
 def read_unmasked(sql: str, **parameters: object) -> pd.DataFrame:
     """The rows of a query as published now: for what is written to a seed, never for a screen."""
-    with explain.open_published(Settings()) as published:
+    with explain.open_published(Settings.of_readers()) as published:
         return published.execute(sql, parameters).df()
 
 
 def rows(sql: str, **parameters: object) -> pd.DataFrame:
     """As `read`, remembered until another version is published: for what a page shows."""
-    return _rows(version(), Settings().show_pii, sql, tuple(parameters.items()))
+    return _rows(version(), Settings.of_readers().show_pii, sql, tuple(parameters.items()))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -113,7 +113,7 @@ def search(text: str, at: date | None, portfolio_id: str | None) -> list[Found]:
     digits is compared with no name: people write their number there. Raises SlowDown, and
     explain.Unknown for a message that has no customer.
     """
-    masked = not Settings().show_pii
+    masked = not Settings.of_readers().show_pii
     looks_like_phone = len(re.sub(r"\D", "", text)) >= 7 and not re.search(r"[A-Za-z_]", text)
     if masked and looks_like_phone:
         _check_misses()
@@ -137,7 +137,7 @@ def search(text: str, at: date | None, portfolio_id: str | None) -> list[Found]:
 
 
 def _held(text: str) -> list[Found]:
-    with explain.open_published(Settings()) as published:
+    with explain.open_published(Settings.of_readers()) as published:
         if text.startswith("wamid."):
             found = explain.customers_of_message(published, text)
         elif re.fullmatch(KEY, text):
@@ -156,12 +156,11 @@ def words_of(text: str) -> dict[str, str]:
 
 
 def phones_of(text: str) -> dict[str, object]:
-    """A text that looks like a phone as parameters of a query: its digits, and all spellings of it."""
+    """A text that looks like a phone as parameters of a query: its digits, and the keys of all it may be."""
     digits = re.sub(r"\D", "", text)
     if not digits or re.search(r"[^\d\s+().-]", text):
         return {"digits": "", "phones": ()}
-    countries = rows(queries.COUNTRIES)["country_code"]
-    return {"digits": digits, "phones": tuple(sorted(explain.spellings(text, countries)))}
+    return {"digits": digits, "phones": tuple(rows(queries.PHONE_KEYS, text=text)["key_hash"])}
 
 
 def unassigned(message_id: str) -> str:
@@ -184,21 +183,21 @@ def _check_misses() -> None:
 @st.cache_data(max_entries=256, show_spinner=False)
 def explanation(current: Version, customer_key: str) -> explain.Explanation:
     """As `explain.explanation`."""
-    with explain.open_published(Settings()) as published:
+    with explain.open_published(Settings.of_readers()) as published:
         return explain.explanation(published, customer_key)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def current_key(current: Version, key: str) -> str | None:
     """The customer a key of any time leads to; None when it never was one."""
-    with explain.open_published(Settings()) as published:
+    with explain.open_published(Settings.of_readers()) as published:
         found = explain.customers_of(published, key)
     return found[0][0] if found else None
 
 
 def shown(masking: Callable[..., str], *value: str | None) -> str | None:
     """A value masked by a function of `mask`, unless SHOW_PII is set or there is none."""
-    return value[-1] if Settings().show_pii or value[-1] is None else masking(*value)
+    return value[-1] if Settings.of_readers().show_pii or value[-1] is None else masking(*value)
 
 
 # Columns that a spreadsheet would take for numbers: it drops zeros, plus signs and all digits after

@@ -36,12 +36,12 @@ class Decision(NamedTuple):
 
 
 def path(name: str = OVERRIDES) -> Path:
-    return Settings().seeds_dir / f"{name}.csv"
+    return Settings.of_readers().seeds_dir / f"{name}.csv"
 
 
 def is_sample() -> bool:
     """Whether the answers go to the repository's own reference files."""
-    return Settings().seeds_dir == REPOSITORY / "seeds"
+    return Settings.of_readers().seeds_dir == REPOSITORY / "seeds"
 
 
 def is_writable() -> bool:
@@ -64,7 +64,7 @@ def answer(row: str, decision: str, author: str, reason: str) -> dict[str, str]:
 def as_line(fields: dict[str, str], columns: Iterable[str] = REQUIRED[OVERRIDES]) -> str:
     """Fields as a line of CSV, without its end."""
     line = io.StringIO()
-    csv.DictWriter(line, columns, lineterminator="").writerow(fields)
+    csv.DictWriter(line, columns, lineterminator="", extrasaction="ignore").writerow(fields)
     return line.getvalue()
 
 
@@ -88,6 +88,9 @@ def append(rows: list[dict[str, str]], name: str = OVERRIDES) -> list[str]:
         text = opened.readall().decode("utf-8-sig")
         end = "\r\n" if "\r\n" in text else "\n"
         columns = next(csv.reader(text.splitlines()[:1]), [])
+        for column in sorted({column for row in rows for column, value in row.items() if value}):
+            if column not in columns:
+                raise UserError(f"{path(name)} line 1 lacks the column {column}: add it.")
         lines = [as_line(row, columns) for row in rows]
         start = "" if text.endswith(("\n", "\r")) else end
         opened.write((start + "".join(line + end for line in lines)).encode())

@@ -26,10 +26,8 @@ limit 10000
 
 PUBLICATION = "select published_at, as_of, is_forced from marts.publication"
 
-COUNTRIES = """
-select country_code from marts.dim_customer where country_code is not null
-group by country_code order by count(*) desc, country_code limit 20
-"""
+# What a text is found by where it is read as a phone, in any spelling.
+PHONE_KEYS = "select distinct key_hash from lookup.reading(null, 'phone', $text) where identifier_type = 'phone'"
 
 # --- Overview -------------------------------------------------------------------------------------
 
@@ -324,7 +322,17 @@ questions as (
                 left_customer_key, right_customer_key, lower(left_value), lower(right_value),
                 lower(subject)
             )
-            or list_has_any([left_value, right_value, subject], $phones)
+            or (
+                len($phones) > 0
+                and list_has_any(
+                    [
+                        lookup.key_hash('phone', lookup.phone_key(left_value)),
+                        lookup.key_hash('phone', lookup.phone_key(right_value)),
+                        lookup.key_hash('phone', lookup.phone_key(subject))
+                    ],
+                    $phones::ubigint[]
+                )
+            )
             or ($by_part and contains(lower(subject), $text))
             or left_customer_key in (select customer_key from called)
             or right_customer_key in (select customer_key from called)
@@ -400,7 +408,7 @@ from marts.phone_capture_worklist
 where ($portfolio_id is null or portfolio_id = $portfolio_id)
     and (len($reasons) = 0 or capture_reason in (select unnest($reasons)))
     and ($with_opted_out or not coalesce(marketing_opt_out, false))
-order by ask_before nulls last, priority, portfolio_id, customer_key
+order by priority, portfolio_id, customer_key
 limit $most
 """
 
@@ -425,7 +433,10 @@ where ($portfolio_id is null or portfolio_id = $portfolio_id)
         $text = ''
         or contains(lower(crm_contact_id), lower($text))
         or ($digits <> '' and regexp_replace(crm_phone, '[^0-9]', '', 'g') = $digits)
-        or list_contains($phones, ltrim(crm_phone_e164, '+'))
+        or list_contains(
+            $phones::ubigint[],
+            lookup.key_hash('phone', lookup.phone_key(lookup.digits(crm_phone_e164)))
+        )
     )
 order by crm_contact_id
 limit $most

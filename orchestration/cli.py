@@ -1,149 +1,208 @@
 """The command line: the same job that Dagster runs, with progress and a readable end.
 
 python -m orchestration run        land, resolve, check, publish, show
-python -m orchestration publish    publish what the warehouse holds (FORCE=1 after a review)
+python -m orchestration doctor     tell whether a run would work
+python -m orchestration publish    publish what the warehouse holds (--force after a review)
+python -m orchestration retry      read the rejected records again, after an upgrade
+python -m orchestration docs       the documentation of the tables as one page
 python -m orchestration explain ID why this is one customer
+
+Exit code: 0 published (or nothing was new), 3 published but files were left out, 1 not published.
 """
 
 import argparse
 import contextlib
-import hashlib
-import json
 import logging
 import os
+import shutil
+import signal
 import sys
+import threading
 import time
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration.landing.files import list_files
-from orchestration.settings import REPOSITORY, Settings, UserError
+from orchestration.settings import DATA, REPOSITORY, Settings, UserError
+
+PUBLISHED, NOT_PUBLISHED, LEFT_OUT = 0, 1, 3
+STOP = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it did what it says. Errors a user can put right are one sentence."""
+    """Run one command; returns its exit code. What goes wrong is told in one sentence."""
     parser = argparse.ArgumentParser(prog="orchestration", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="land, resolve, check and publish, then show the result")
-    commands.add_parser("publish", help="publish what the warehouse holds")
+    running = commands.add_parser("run", help="land, resolve, check and publish, then show the result")
+    running.add_argument("--full-refresh", action="store_true", help="work everything out anew")
+    running.add_argument("--force", action="store_true", help="publish although the gate is closed")
+    commands.add_parser("doctor", help="tell whether a run would work")
+    publishing = commands.add_parser("publish", help="publish what the warehouse holds")
+    publishing.add_argument("--force", action="store_true", help="publish although the gate is closed")
+    commands.add_parser("retry", help="read the rejected records again")
+    commands.add_parser("docs", help="the documentation of the tables as one page")
     explained = commands.add_parser("explain", help="why this is one customer")
     explained.add_argument("id", help="phone, BSUID, username, customer key or message id")
     choice = parser.parse_args(arguments)
+    stop_at_once()
     try:
-        settings = Settings()
         if choice.command == "run":
-            return run(settings)
+            return run(forced(Settings(), choice.force), choice.full_refresh)
+        if choice.command == "doctor":
+            return doctor(Settings())
         if choice.command == "publish":
-            return publish_only(settings)
+            return publish_only(forced(Settings.of_readers(), choice.force))
+        if choice.command == "retry":
+            return retry(Settings())
+        if choice.command == "docs":
+            return document(Settings.of_readers())
         from orchestration.explain import explain
 
-        print(explain(settings, choice.id))
+        say(explain(Settings.of_readers(), choice.id))
         return 0
     except UserError as error:
-        print(f"\nError: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; what was published stays as it was.", file=sys.stderr)
-        return 130
+        complain(str(error))
+    except OSError as error:
+        complain(f"{error.filename or 'A file'} cannot be used ({error.strerror}): {cure(error)}.")
+    except Exception as error:
+        trace = log_folder() / "error.log"
+        with contextlib.suppress(OSError):
+            trace.write_text(traceback.format_exc())
+        text = (str(error).strip() or type(error).__name__).splitlines()[0]
+        complain(f"{text}. What is published stays; {trace} has the details.")
+    return NOT_PUBLISHED
+
+
+def forced(settings: Settings, force: bool) -> Settings:
+    return settings.model_copy(update={"force": True}) if force else settings
+
+
+def cure(error: OSError) -> str:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room, then run again"
+    return "give yourself access to it, or choose another path"
+
+
+def say(text: str) -> None:
+    """Print, for as long as somebody reads: a closed pipe or a full disk behind it stops no run."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"\nError: {text}", file=sys.stderr, flush=True)
+
+
+def stop_at_once() -> None:
+    """End the process on SIGINT and SIGTERM, wherever it is: a query of DuckDB would hear of it minutes later.
+
+    No file needs to be tidied up: a run may be killed at any moment.
+    """
+    # the process with which Python guards dbt's semaphores would add two lines about their end
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    # told at once, also while the main thread is in a query, and whatever handlers Dagster puts in the place of these
+    signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    for number in STOP:
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        while os.read(ear, 1)[0] not in STOP:
+            pass
+        with contextlib.suppress(OSError):
+            print("\nStopped: what was published stays, and the next run completes.", file=sys.stderr)
+        os._exit(NOT_PUBLISHED)
+
+    threading.Thread(target=wait, name="stop", daemon=True).start()
 
 
 # --- Running --------------------------------------------------------------------------------------
 
 
-def work_state(settings: Settings) -> str:
-    """A digest of all that a run depends on: landing files, seeds, sources and settings."""
-    digest = hashlib.sha256()
-    for file in list_files(settings.landing_dir).files:
-        digest.update(repr(file).encode())
-    sources = [*settings.seeds_dir.glob("*.csv")]
-    for folder in (
-        "dbt_project/models",
-        "dbt_project/macros",
-        "dbt_project/plugins",
-        "orchestration",
-    ):
-        sources += (REPOSITORY / folder).rglob("*.*")
-    for path in sorted(path for path in sources if "__pycache__" not in path.parts):
-        digest.update(f"{path}{path.stat().st_mtime_ns}".encode())
-    digest.update((REPOSITORY / "dbt_project" / "dbt_project.yml").read_bytes())
-    digest.update(settings.model_dump_json(exclude={"force", "show_pii"}).encode())
-    return digest.hexdigest()
-
-
-def state_path(settings: Settings) -> Path:
-    """Where the state of the last published run is kept: beside what was published."""
-    return settings.publish_dir / ".last_run.json"
-
-
-def is_up_to_date(settings: Settings, state: str) -> bool:
-    from orchestration.publish import published_path
-
-    path = state_path(settings)
-    if not (
-        path.exists() and settings.warehouse_path.exists() and published_path(settings).exists()
-    ):
-        return False
-    try:
-        return json.loads(path.read_text()).get("state") == state
-    except ValueError:  # a kill in the middle of writing it
-        return False
-
-
 class Progress(logging.Handler):
     """A line now and then from all that Dagster logs: what was landed, built, checked, published."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal) -> None:
         super().__init__(logging.DEBUG)
         self.started = self.said = time.monotonic()
-        self.built = self.checked = 0
-        self.terminal = sys.stdout
+        self.built = self.checked = self.tables = self.checks = 0
+        self.terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        for stage in ("landing: ", "published: "):
+        for stage in ("Waiting for ", "landing: ", "rebuilding: ", "published: "):
             if stage in text and "\n" not in text:
                 self.say(stage + text.rpartition(stage)[2])
         self.built += "ASSET_MATERIALIZATION - " in text
         self.checked += "ASSET_CHECK_EVALUATION - " in text
         if time.monotonic() - self.said > 2:
-            self.say(f"resolving: {self.built} tables built, {self.checked} checks made")
+            self.say(
+                f"resolving: {self.built} of {self.tables} tables, {self.checked} of {self.checks} checks"
+            )
 
     def say(self, text: str) -> None:
         self.said = time.monotonic()
-        print(f"{self.said - self.started:6.1f} s  {text}", file=self.terminal, flush=True)
+        with contextlib.redirect_stdout(self.terminal):
+            say(f"{self.said - self.started:6.1f} s  {text}")
 
 
-def run(settings: Settings) -> int:
-    """The main job, then the summary. Does nothing when nothing is new."""
-    if not settings.landing_dir.is_dir():
-        raise UserError(
-            f"LANDING_DIR={settings.landing_dir} does not exist: create it, or point LANDING_DIR at "
-            "the folder with your webhooks."
-        )
-    from orchestration.seeds import stage_seeds
+def run(settings: Settings, full_refresh: bool = False) -> int:
+    """The main job, then the summary. Does nothing when nothing is new. Raises UserError."""
+    from orchestration import preflight, work
+    from orchestration.lock import locked
 
-    stage_seeds(settings)
-    state = work_state(settings)
-    if is_up_to_date(settings, state):
-        print("Nothing is new since the last run: what is published is current.\n")
+    if problems := preflight.problems(settings):
+        raise UserError("\n".join(problems))
+    with locked(settings, say):
+        if not (full_refresh or settings.force or work.pending(settings)):
+            say("Nothing is new since the last run: what is published is current.\n")
+        else:
+            say(f"Webhooks from {settings.landing_dir}")
+            if failed := execute(settings, full_refresh):
+                raise UserError(failed)
         show(settings)
-        return 0
-    print(f"Webhooks from {settings.landing_dir}", flush=True)
-    failed = execute(settings)
-    if failed:
-        raise UserError(failed)
-    state_path(settings).write_text(json.dumps({"state": state}))
-    show(settings)
-    return 0
+        left_out = work.left_out(settings)
+    for name, why in list(left_out.items())[:20]:
+        say(f"Left out: {name}: {why}.")
+    if left_out:
+        say(f"{len(left_out)} files could not be taken in; the next run tries them again.")
+    return LEFT_OUT if left_out else PUBLISHED
 
 
-def execute(settings: Settings) -> str | None:
-    """Run the main job in this process; what went wrong, or None."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(REPOSITORY / "data" / "dagster")))
+def log_folder() -> Path:
+    """DAGSTER_HOME, where what a run says is kept as well."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(DATA / "dagster"))).absolute()
     home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text((REPOSITORY / "orchestration" / "dagster.yaml").read_text())
-    progress = Progress()
+    return home
+
+
+@contextlib.contextmanager
+def output_to(path: Path) -> Iterator[None]:
+    """dbt says a line per model and test: to the log, not to the terminal."""
+    with path.open("w") as log, contextlib.redirect_stdout(log):
+        yield
+
+
+def configure_dagster(home: Path) -> None:
+    """Put dagster.yaml into DAGSTER_HOME, unless somebody wrote one of their own."""
+    text = (REPOSITORY / "orchestration" / "dagster.yaml").read_text()
+    path = home / "dagster.yaml"
+    ours = text.partition(",")[0]
+    if not path.exists() or path.read_text().startswith(ours):
+        path.write_text(text)
+
+
+def execute(settings: Settings, full_refresh: bool) -> str | None:
+    """Run the main job in this process; what went wrong, or None."""
+    home = log_folder()
+    configure_dagster(home)
+    progress = Progress(sys.stdout)
     from dagster import DagsterEventType, DagsterInstance, Definitions, logger
 
     from orchestration.definitions import defs
@@ -156,14 +215,26 @@ def execute(settings: Settings) -> str | None:
         quiet.addHandler(progress)
         return quiet
 
-    definitions = Definitions.merge(defs(), Definitions(loggers={"console": console}))
-    repository = definitions.get_repository_def()
     log = home / "last_run.log"
-    # dbt says a line per model and test: to the log, not to the terminal
-    with DagsterInstance.get() as instance, log.open("w") as out, contextlib.redirect_stdout(out):
+    with output_to(log), DagsterInstance.get() as instance:
+        definitions = defs()
+        job = (
+            Definitions.merge(definitions, Definitions(loggers={"console": console}))
+            .get_repository_def()
+            .get_job(main_job.name)
+        )
+        progress.tables = len(job.asset_layer.executable_asset_keys)
+        progress.checks = len(job.asset_layer.asset_graph.asset_check_keys)
         progress.say("dbt project and Dagster are ready")
-        done = repository.get_job(main_job.name).execute_in_process(
-            instance=instance, run_config={"loggers": {"console": {}}}, raise_on_error=False
+        done = job.execute_in_process(
+            instance=instance,
+            run_config={
+                "loggers": {"console": {}},
+                "resources": {
+                    "run": {"config": {"full_refresh": full_refresh, "force": settings.force}}
+                },
+            },
+            raise_on_error=False,
         )
     if done.success:
         return None
@@ -180,21 +251,78 @@ def execute(settings: Settings) -> str | None:
             error = event.step_failure_data.error
             while error and error.cause:
                 error = error.cause
-            text = error.message.strip() if error else "see the log"
+            text = error.message.partition(": ")[2] or error.message if error else "see the log"
+            text = " ".join(text.partition("\n\nLINE ")[0].split())
             return (
-                f"{event.step_key} failed, what is published stays: {text.split(': ', 1)[-1]}\n"
-                f"The whole log: {log}"
+                f"{event.step_key} failed, what is published stays: {text.rstrip('.')}. "
+                f"The whole log is {log}."
             )
-    return f"The run failed, what is published stays. The whole log: {log}"
+    return f"The run failed, what is published stays. The whole log is {log}."
 
 
 def publish_only(settings: Settings) -> int:
-    """Publish the warehouse as it is: after a review of what the gate held back."""
+    """Publish the warehouse as it is: after a review of what the gate held back. Raises UserError."""
+    from orchestration.lock import locked
     from orchestration.publish import publish
 
-    publication = publish(settings)
-    print(f"Published {publication.path} ({publication.rows['dim_customer']} customers).")
-    return 0
+    with locked(settings, say):
+        publication = publish(settings)
+    say(f"Published {publication.path} ({publication.rows['dim_customer']} customers).")
+    return PUBLISHED
+
+
+def doctor(settings: Settings) -> int:
+    """Say what would stop a run; 0 if nothing would."""
+    from orchestration import preflight, work
+    from orchestration.lock import holder
+
+    for name, value in settings:
+        if name.endswith(("_dir", "_path")):
+            say(f"  {name.upper():15} {value}")
+    problems = preflight.problems(settings)
+    if who := holder(settings):
+        say(f"A run would wait for {who}.")
+    for problem in problems:
+        say(f"- {problem}")
+    if problems:
+        return NOT_PUBLISHED
+    new = "there is work to do" if work.pending(settings) else "nothing is new since the last one"
+    say(f"A run would work; {new}.")
+    return PUBLISHED
+
+
+def document(settings: Settings) -> int:
+    """dbt's documentation as one page, docs/site/index.html. Raises UserError."""
+    from orchestration.lock import locked
+    from orchestration.project import TARGET, document
+
+    if not settings.warehouse_path.exists():
+        raise UserError(f"There is no warehouse at {settings.warehouse_path} yet: run `make run` first.")
+    with locked(settings, say), output_to(log_folder() / "docs.log"):
+        document(settings)
+    page = REPOSITORY / "docs" / "site" / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(TARGET / "docs" / "static_index.html", page)
+    say(str(page))
+    return PUBLISHED
+
+
+def retry(settings: Settings) -> int:
+    """Load what can be read by now of the rejected records: after an upgrade. Raises UserError."""
+    from orchestration import work
+    from orchestration.landing import retry_rejected
+    from orchestration.lock import locked
+    from orchestration.warehouse import open_warehouse
+
+    with locked(settings, say), open_warehouse(settings) as warehouse:
+        result = retry_rejected(warehouse, settings)
+        if result.records or result.parts:
+            work.forget(settings)
+    say(
+        f"Loaded {result.records} records and {result.parts} parts of records that were rejected; "
+        f"{result.rejected} stay in raw.rejected_record. Next: make run"
+    )
+    return PUBLISHED
 
 
 # --- Showing --------------------------------------------------------------------------------------
@@ -216,20 +344,23 @@ def show(settings: Settings) -> None:
     """The end of a run: what came in, who the customers are, what waits, where to look."""
     import duckdb
 
-    from orchestration.publish import published_path
+    from orchestration.versions import published_path
     from orchestration.warehouse import open_warehouse
 
-    with open_warehouse(settings, read_only=True) as warehouse:
-        files, records, rejected = warehouse.execute(
-            "select count(*), sum(record_count), sum(rejected_count) from raw.landing_file"
-        ).fetchone()
-    print(
-        f"\nLanded: {files} files, {records or 0} records, {rejected or 0} rejected (raw.rejected_record)"
-    )
+    try:
+        with open_warehouse(settings, read_only=True) as warehouse:
+            files, records, rejected = warehouse.execute(
+                "select count(*), sum(record_count), sum(rejected_count) from raw.landing_file"
+            ).fetchone()
+        say(
+            f"\nLanded: {files} files, {records or 0} records, {rejected or 0} rejected (raw.rejected_record)"
+        )
+    except (UserError, duckdb.Error) as error:
+        say(f"\nPublished; what was landed cannot be shown: {error}")
     with duckdb.connect(str(published_path(settings)), read_only=True) as published:
         rows = published.execute
-        print("\nCustomers by identity stage:")
-        print(
+        say("\nCustomers by identity stage:")
+        say(
             table(
                 ["identity_stage", "customers", "messages"],
                 rows(
@@ -248,8 +379,8 @@ def show(settings: Settings) -> None:
             "identity_stage",
             "phone_status",
         ]
-        print("\nSome of dim_customer (those with the most to tell):")
-        print(
+        say("\nSome of dim_customer (those with the most to tell):")
+        say(
             table(
                 [*columns, "bsuids", "phones"],
                 rows(
@@ -263,12 +394,12 @@ def show(settings: Settings) -> None:
         waiting = rows(
             "select kind, count(*) from marts.identity_review group by all order by 2 desc, 1"
         ).fetchall()
-        print("\nWaiting for review (marts.identity_review):")
-        print(table(["kind", "questions"], waiting) if waiting else "  nothing")
+        say("\nWaiting for review (marts.identity_review):")
+        say(table(["kind", "questions"], waiting) if waiting else "  nothing")
         example = rows(
             "select coalesce(wa_id, current_bsuid) from marts.dim_customer "
             "order by bsuid_count + phone_count desc, customer_key limit 1"
         ).fetchone()
-    print(f"\nPublished: {published_path(settings)} and {settings.publish_dir / 'parquet'}")
+    say(f"\nPublished: {published_path(settings)} and {settings.publish_dir / 'parquet'}")
     if example:
-        print(f"Next: make explain ID={example[0]}     make sql     make dev")
+        say(f"Next: make explain ID={example[0]}     make sql     make dev")

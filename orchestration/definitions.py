@@ -1,16 +1,16 @@
 """Everything Dagster knows of this project; each topic is in `orchestration/defs`."""
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from orchestration.defs import automation, landing, publishing, transform
-from orchestration.project import DBT, FOLDER, dbt_project
+from orchestration.defs.run import Run
+from orchestration.history import wait_less
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    project = dbt_project()
-    models = transform.build_dbt_assets(project)
+    wait_less()
+    models = transform.build_dbt_assets()
     marts = [key for key in models.keys if key.path[0] == "marts"]
     return dg.Definitions(
         assets=[
@@ -19,14 +19,14 @@ def defs() -> dg.Definitions:
             models,
             publishing.build_published_customers(marts),
         ],
-        asset_checks=[landing.every_line_is_loaded_or_rejected, publishing.publish_gate],
+        asset_checks=[
+            landing.every_line_is_loaded_or_rejected,
+            landing.newest_receipt_is_recent,
+            publishing.publish_gate,
+        ],
         jobs=[automation.main_job],
-        sensors=[automation.new_webhooks],
-        schedules=[automation.hourly],
-        resources={
-            "dbt": DbtCliResource(
-                project_dir=project, profiles_dir=str(FOLDER), dbt_executable=str(DBT)
-            )
-        },
+        sensors=[automation.new_webhooks, automation.failed_run],
+        schedules=[automation.hourly, automation.nightly],
+        resources={"run": Run.configure_at_launch()},
         executor=dg.in_process_executor,
     )

@@ -7,16 +7,15 @@ event lies, from the warehouse, when it is there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
-import phonenumbers
 
-from orchestration.publish import published_path
+from orchestration.ledger import first_line, quoted
 from orchestration.settings import Settings, UserError
+from orchestration.versions import published_path
 
 RULES = {
     "R1": "seen under this identifier",
@@ -96,10 +95,11 @@ def side(node_id: str) -> tuple[str, str, str]:
 
 
 def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """The published file, read-only, as `marts.*`. Raises UserError when nothing is published.
+    """The published file, read-only, with its marts found without naming their schema. Raises UserError.
 
     It is attached to a database in memory, never opened itself: within a process DuckDB hands out
-    the file that is open already, even after a new version took its name.
+    the file that is open already, even after a new version took its name. The connection reaches no
+    other file, and no statement can change that.
     """
     path = published_path(settings)
     if not path.exists():
@@ -107,35 +107,18 @@ def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={"threads": settings.duckdb_threads, "memory_limit": settings.duckdb_memory_limit}
     )
-    connection.execute(f"attach '{path}' as published (read_only)")
-    connection.execute("use published")
+    try:
+        connection.execute(f"attach {quoted(path)} as published (read_only)")
+        connection.execute("use published.marts")
+        connection.execute("from lookup.identifier limit 0")
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
+    except duckdb.Error as error:
+        connection.close()
+        raise UserError(
+            f"The published file {path} cannot be read, or an earlier version of this project wrote it "
+            f"({first_line(error)}): publish again with `make run`."
+        ) from error
     return connection
-
-
-def spellings(text: str, countries: Iterable[str]) -> set[str]:
-    """Every `wa_id` that a phone as people write it may stand for.
-
-    It is read as complete and, for a national format, as each of `countries` (ISO codes) dials it.
-    WhatsApp itself writes the mobiles of three countries in two ways (see int_phone__number).
-    """
-    digits = re.sub(r"\D", "", text)
-    found = {digits}
-    for country in (None, *countries):
-        try:
-            number = phonenumbers.parse(text if country else f"+{digits}", country)
-        except phonenumbers.NumberParseException:
-            continue
-        code, national = number.country_code, phonenumbers.national_significant_number(number)
-        found.add(f"{code}{national}")
-        if code == 55 and len(national) == 10 and national[2] in "6789":
-            found.add(f"55{national[:2]}9{national[2:]}")
-        elif code == 55 and len(national) == 11 and national[2] == "9":
-            found.add(f"55{national[:2]}{national[3:]}")
-        elif code in (52, 54):
-            mark = "1" if code == 52 else "9"
-            short = national[1:] if len(national) == 11 and national[0] == mark else national
-            found |= {f"{code}{short}", f"{code}{mark}{short}"}
-    return found
 
 
 def customers_of(published: duckdb.DuckDBPyConnection, identifier: str) -> list[tuple[str, str]]:
@@ -170,15 +153,6 @@ def holdings(
 
     Today's holder comes first, then the latest.
     """
-    values = {identifier, identifier.lower().removeprefix("@")}
-    if re.fullmatch(r"[+\d\s().-]+", identifier) and re.search(r"\d", identifier):
-        countries = published.execute(
-            """
-            select country_code from marts.dim_customer where country_code is not null
-            group by country_code order by count(*) desc, country_code limit 20
-            """
-        ).fetchall()
-        values |= spellings(identifier, [country for (country,) in countries])
     return published.execute(
         """
         select
@@ -186,11 +160,12 @@ def holdings(
             identifier_type,
             valid_from,
             valid_to
-        from marts.dim_customer_identifier
-        where list_contains(?, identifier_value)
-        order by is_current desc, valid_from desc, customer_key
+        from lookup.holder(null, null, ?)
+        -- a number is read as one without its country only where nobody holds it as one with
+        qualify (preference = 3) = min(preference = 3) over ()
+        order by valid_to is null desc, valid_from desc, customer_key
         """,
-        [sorted(values)],
+        [identifier],
     ).fetchall()
 
 

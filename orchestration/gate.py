@@ -11,8 +11,11 @@ import duckdb
 
 from orchestration.settings import Settings
 
-# The main successor of a published customer is today's customer that holds most of its nodes.
-COMPARISON = """
+# Where the nodes of published customers are today. A customer whose portfolio was mapped anew keeps its key.
+MOVED_NODES = """
+create temp table former_customer as
+select customer_key from published.marts.dim_customer;
+
 create temp table moved_node as
 select
     then_node.customer_key as former_customer_key,
@@ -20,11 +23,40 @@ select
     now_node.portfolio_id,
     count(*) as nodes
 from published.gate.customer_node as then_node
-inner join warehouse.intermediate.int_identity__customer_node as now_node
+inner join warehouse.intermediate.int_identity__resolved_node as now_node
     on then_node.portfolio_id = now_node.portfolio_id
     and then_node.node_id = now_node.node_id
 group by all;
 
+insert into moved_node
+select former_customer.customer_key, now_customer.customer_key, now_customer.portfolio_id, 1
+from former_customer
+inner join warehouse.marts.dim_customer as now_customer using (customer_key)
+anti join moved_node on former_customer.customer_key = moved_node.former_customer_key;
+"""
+
+# Without a published file, as far as keys tell: where those of the last publish lead today. A split shows as customers
+# that appear.
+MOVED_KEYS = """
+create temp table former_customer as
+select customer_key from former_published_key
+where last_publish_id = (select max(last_publish_id) from former_published_key);
+
+create temp table moved_node as
+select
+    former_customer.customer_key as former_customer_key,
+    now_customer.customer_key,
+    now_customer.portfolio_id,
+    1 as nodes
+from former_customer
+left join warehouse.marts.customer_key_redirect as redirect
+    on former_customer.customer_key = redirect.old_customer_key
+inner join warehouse.marts.dim_customer as now_customer
+    on now_customer.customer_key = coalesce(redirect.customer_key, former_customer.customer_key);
+"""
+
+# The main successor of a published customer is today's customer that holds most of its nodes.
+SUCCESSORS = """
 create temp table successor as
 select
     former_customer_key,
@@ -57,6 +89,10 @@ select 'rekeyed', successor.portfolio_id, successor.customer_key, successor.form
 from successor
 anti join merged_customer using (customer_key, portfolio_id)
 where successor.parts = 1 and successor.customer_key <> successor.former_customer_key
+union all
+select 'vanished', null, null, former_customer.customer_key
+from former_customer
+anti join successor on former_customer.customer_key = successor.former_customer_key
 """
 
 
@@ -70,60 +106,89 @@ class Verdict:
     merged: int = 0
     split: int = 0
     rekeyed: int = 0
+    vanished: int = 0  # no identifier of theirs leads to a customer
+    appeared: int = 0  # reported only: new customers are what a business hopes for
     moved_messages: int = 0  # to somebody else, or nobody's now
     largest_then: int = 0  # messages of the largest customer
     largest_now: int = 0
     reasons: list[str] = field(default_factory=list)  # why not to publish; empty: publish
-    worst: list[tuple[str, str, str, str]] = field(default_factory=list)
-    changes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    examples: list[tuple[str, str]] = field(default_factory=list)  # change, customer key
 
 
 def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdict:
-    """Judge the warehouse against what is published.
+    """Judge the warehouse against what is published, or against the ledger when the published file is lost.
 
-    `connection` has both attached, as `warehouse` and (unless nothing is published) `published`.
+    `connection` has both attached, as `warehouse` and (unless there is none) `published`, and the ledger in
+    temporary tables (`read_ledger`).
     """
-    databases = {
-        row[0]
-        for row in connection.execute("select database_name from duckdb_databases()").fetchall()
-    }
-    if "published" not in databases:
-        return Verdict(is_first=True)
-    connection.execute(COMPARISON)
 
     def number(sql: str) -> int:
         return connection.execute(sql).fetchone()[0] or 0
 
-    largest = "select max(n) from (select count(*) as n from {} where customer_key is not null group by customer_key)"
+    has_published = number("select count(*) from duckdb_databases() where database_name = 'published'")
+    if not has_published and not number("select count(*) from former_published_key"):
+        return Verdict(is_first=True)
+    connection.execute(MOVED_NODES if has_published else MOVED_KEYS)
+    connection.execute(SUCCESSORS)
+    counts = dict(
+        connection.execute(f"select change, count(*) from ({CHANGES}) group by change").fetchall()
+    )
+    largest_now = number(LARGEST.format("warehouse.marts.fct_message"))
+    if has_published:
+        messages = number("select count(*) from published.marts.fct_message")
+        moved_messages = number(MOVED_MESSAGES)
+        largest_then = number(LARGEST.format("published.marts.fct_message"))
+    else:
+        last = connection.execute(
+            """
+            select message_count, assigned_message_count, largest_customer_message_count
+            from former_publication order by publish_id desc limit 1
+            """
+        ).fetchone()
+        # a ledger of version 0.1 does not know
+        messages, assigned, largest_then = last or (0, 0, largest_now)
+        assigned_now = number("select count(customer_key) from warehouse.marts.fct_message")
+        moved_messages = max(0, assigned - assigned_now)
     verdict = Verdict(
-        customers=number("select count(*) from published.marts.dim_customer"),
-        messages=number("select count(*) from published.marts.fct_message"),
+        customers=number("select count(*) from former_customer"),
+        messages=messages,
         merged=number("select sum(len(former_customer_keys) - 1) from merged_customer"),
         split=number("select count(*) from successor where parts > 1"),
-        rekeyed=number(f"select count(*) from ({CHANGES}) where change = 'rekeyed'"),
-        moved_messages=number(
-            """
-            select count(*)
-            from published.marts.fct_message as then_message
-            left join warehouse.marts.fct_message as now_message
-                on then_message.portfolio_id = now_message.portfolio_id
-                and then_message.message_id = now_message.message_id
-            left join successor
-                on then_message.customer_key = successor.former_customer_key
-            where then_message.customer_key is not null
-                and (
-                    now_message.customer_key is null
-                    or now_message.customer_key is distinct from successor.customer_key
-                )
-            """
+        rekeyed=counts.get("rekeyed", 0),
+        vanished=counts.get("vanished", 0),
+        appeared=number(
+            "select count(*) from warehouse.marts.dim_customer anti join moved_node using (customer_key)"
         ),
-        largest_then=number(largest.format("published.marts.fct_message")),
-        largest_now=number(largest.format("warehouse.marts.fct_message")),
-        changes=connection.execute(f"{CHANGES} order by all").fetchall(),
+        moved_messages=moved_messages,
+        largest_then=largest_then,
+        largest_now=largest_now,
+        examples=connection.execute(
+            f"select change, coalesce(customer_key, former_customer_key) from ({CHANGES}) order by all limit 5"
+        ).fetchall(),
     )
-    verdict.worst = verdict.changes[:5]
     judge(verdict, settings)
     return verdict
+
+
+LARGEST = """
+select max(message_count)
+from (select count(*) as message_count from {} where customer_key is not null group by customer_key)
+"""
+
+MOVED_MESSAGES = """
+select count(*)
+from published.marts.fct_message as then_message
+left join warehouse.marts.fct_message as now_message
+    on then_message.portfolio_id = now_message.portfolio_id
+    and then_message.message_id = now_message.message_id
+left join successor
+    on then_message.customer_key = successor.former_customer_key
+where then_message.customer_key is not null
+    and (
+        now_message.customer_key is null
+        or now_message.customer_key is distinct from successor.customer_key
+    )
+"""
 
 
 def judge(verdict: Verdict, settings: Settings) -> None:
@@ -132,6 +197,7 @@ def judge(verdict: Verdict, settings: Settings) -> None:
         ("customers would merge", verdict.merged, "gate_max_merged_share"),
         ("customers would split", verdict.split, "gate_max_split_share"),
         ("customers would change their key", verdict.rekeyed, "gate_max_rekeyed_share"),
+        ("customers would vanish", verdict.vanished, "gate_max_vanished_share"),
     )
     for what, count, setting in shares:
         limit = getattr(settings, setting)

@@ -10,15 +10,15 @@ import sys
 import update_checker
 
 from orchestration.explain import open_published
-from orchestration.project import FOLDER, dbt_project
+from orchestration.project import FOLDER, TARGET, parse
 from orchestration.settings import Settings, UserError
 
 
 def prepare(settings: Settings) -> None:
     """Point MetricFlow at the published file, read-only. Raises UserError when nothing is published."""
     open_published(settings).close()
-    folder = dbt_project().manifest_path.parent
-    manifest = json.loads((folder / "semantic_manifest.json").read_text())
+    parse(settings)
+    manifest = json.loads((TARGET / "semantic_manifest.json").read_text())
     relation = manifest["semantic_models"][0]["node_relation"]
     os.environ.update(
         DBT_TARGET="published",
@@ -35,7 +35,7 @@ def prepare(settings: Settings) -> None:
 def main() -> None:
     """Run `mf` with the arguments of the command line; ends the process."""
     try:
-        prepare(Settings())
+        prepare(Settings.of_readers())
     except UserError as error:
         sys.exit(f"Error: {error}")
     from dbt_metricflow.cli.main import cli

@@ -1,39 +1,45 @@
-"""The marts as readers see them: one DuckDB file and Parquet, swapped in whole or not at all."""
+"""The marts as readers see them: one DuckDB file, Parquet and the ledger, swapped in whole or not at all."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import phonenumbers
 
-from orchestration.gate import CHANGES, Verdict, compare
-from orchestration.ledger import ledger_path, open_ledger
+from orchestration.gate import CHANGES, LARGEST, Verdict, compare
+from orchestration.ledger import TABLES, first_line, quoted, read_ledger, write_ledger
 from orchestration.settings import Settings, UserError
+from orchestration.versions import (
+    DATABASE,
+    LEDGER,
+    PARQUET,
+    claimed,
+    commit,
+    current_version,
+    new_version,
+    published_path,
+    remove_leftovers,
+    version_id,
+)
 
-DATABASE = "customers.duckdb"
-PARQUET = "parquet"
+FUNCTIONS = Path(__file__).with_name("published.sql")
 
-# Who held this identifier then: `from marts.customer_at('<portfolio>', 'phone', '5511...', '2026-05-01')`
-CUSTOMER_AT = """
-create or replace macro marts.customer_at(portfolio, kind, identifier, moment) as table
-select
-    customer_key,
-    valid_from,
-    valid_to,
-    link_rule,
-    evidence_tier,
-    evidence_event_id
-from marts.dim_customer_identifier
-where portfolio_id = portfolio
-    and identifier_type = kind
-    and identifier_value = identifier
-    and valid_from <= moment::timestamp
-    and (valid_to is null or valid_to > moment::timestamp)
-"""
+# What a fault of the disk or of memory says, and what to do about it.
+CURES = {
+    "No space left": "make room",
+    "File too large": "allow larger files (ulimit -f), or make room",
+    "Disk quota exceeded": "make room",
+    "Permission denied": "give yourself write access to the folder",
+    "Read-only file system": "choose a PUBLISH_DIR that you may write to",
+    "Out of Memory": "raise DUCKDB_MEMORY_LIMIT",
+    "Too many open files": "allow more open files (ulimit -n)",
+}
 
 
 class GateClosed(UserError):
@@ -51,12 +57,9 @@ class Publication:
     seconds: float
 
 
-def published_path(settings: Settings) -> Path:
-    return settings.publish_dir / DATABASE
-
-
-def attach(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """A connection with the warehouse and, if there is one, the published file, read-only."""
+@contextmanager
+def attached(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the warehouse and, if there is one, the published file, read-only, and the ledger's tables."""
     connection = duckdb.connect(
         config={
             "threads": settings.duckdb_threads,
@@ -64,38 +67,56 @@ def attach(settings: Settings) -> duckdb.DuckDBPyConnection:
             "temp_directory": f"{settings.warehouse_path}.tmp",
         }
     )
-    connection.execute("set TimeZone = 'UTC'")
     try:
-        connection.execute(f"attach '{settings.warehouse_path}' as warehouse (read_only)")
-        if published_path(settings).exists():
-            connection.execute(f"attach '{published_path(settings)}' as published (read_only)")
-    except duckdb.Error as error:
+        connection.execute("set TimeZone = 'UTC'")
+        if not settings.warehouse_path.exists():
+            raise UserError(
+                f"There is no warehouse at {settings.warehouse_path} yet: run `make run` first."
+            )
+        try:
+            connection.execute(f"attach {quoted(settings.warehouse_path)} as warehouse (read_only)")
+        except duckdb.Error as error:
+            raise UserError(
+                f"The warehouse {settings.warehouse_path} cannot be read ({first_line(error)}): close what holds it, "
+                "or, if it is damaged, move it away and run again."
+            ) from error
+        read_ledger(connection, settings)
+        attach_published(connection, current_version(settings) / DATABASE)
+        yield connection
+    finally:
         connection.close()
+
+
+def attach_published(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Attach what is published now, if there is anything. Raises UserError when it cannot be compared with."""
+    if not database.exists():
+        return
+    try:
+        connection.execute(f"attach {quoted(database)} as published (read_only)")
+        for table in ("marts.dim_customer", "marts.fct_message", "gate.customer_node"):
+            connection.execute(f"from published.{table} limit 0")
+    except duckdb.Error as error:
         raise UserError(
-            f"{settings.warehouse_path} or {published_path(settings)} cannot be read "
-            f"({str(error).splitlines()[0]}): close what holds it, or move a damaged file away."
+            f"The published file {database} cannot be read ({first_line(error)}): close what holds it, or, if it is "
+            "damaged, move it away; the gate then compares with the ledger."
         ) from error
-    return connection
 
 
 def check_gate(settings: Settings) -> Verdict:
     """R12: what publishing now would change, judged by the thresholds of the settings."""
-    connection = attach(settings)
-    try:
+    with attached(settings) as connection:
         return compare(connection, settings)
-    finally:
-        connection.close()
 
 
 def require_complete(connection: duckdb.DuckDBPyConnection) -> None:
     """Raises UserError unless the last run built all models and passed all tests: FORCE overrules the gate, not this."""
     try:
         rows = connection.execute(
-            "select value from warehouse.main.build_state where name = 'status'"
+            "from warehouse.main.complete_run where digest is not null"
         ).fetchall()
     except duckdb.CatalogException:
         rows = []
-    if rows != [("complete",)]:
+    if not rows:
         raise UserError(
             "The warehouse is not complete: its last run was stopped, failed a test or built only some models. "
             "Nothing was published; run `make run` first."
@@ -111,122 +132,125 @@ def marts(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def publish(settings: Settings) -> Publication:
-    """Write the marts to PUBLISH_DIR and swap them in. Raises GateClosed unless FORCE is set.
+    """Write a version of the marts and the ledger, and show it. Raises GateClosed unless FORCE is set, and UserError.
 
-    Everything is written under temporary names first; readers see the former version until one
-    rename shows them the new one, and keep what they have open. A kill leaves the former version.
+    Readers see the former version until one rename shows them the new one, and keep what they have open.
+    A kill or a fault at any moment leaves the former version, and the next publish completes.
     """
-    started = datetime.now(UTC).replace(tzinfo=None)
-    publish_id = started.strftime("%Y%m%dT%H%M%S%f")
-    folder = settings.publish_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        with claimed(settings):
+            return _publish(settings)
+    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException) as error:
+        text = first_line(error)
+        cure = next((cure for fault, cure in CURES.items() if fault in text), "look at the disk")
         raise UserError(
-            f"PUBLISH_DIR={folder} cannot be created ({error.strerror}): choose a folder that you "
-            "may write to."
+            f"Nothing was published, what is published stays: writing to PUBLISH_DIR={settings.publish_dir} failed "
+            f"({text}); {cure}, then publish again."
         ) from error
-    remove_leftovers(folder)
-    connection = attach(settings)
-    try:
+
+
+def _publish(settings: Settings) -> Publication:
+    started = datetime.now(UTC).replace(tzinfo=None)
+    publish_id = version_id(started)
+    with attached(settings) as connection:
         require_complete(connection)
         verdict = compare(connection, settings)
         if verdict.reasons and not settings.force:
             raise GateClosed(
                 "Nothing was published, yesterday's customers stay: "
                 + "; ".join(verdict.reasons)
-                + ". Look at the changes (worst first: "
-                + ", ".join(f"{change} {key}" for change, _, key, _ in verdict.worst)
-                + "), then run `make publish FORCE=1`."
+                + ". Look at the changes"
+                + (" (such as " if verdict.examples else "")
+                + ", ".join(f"{change} {key}" for change, key in verdict.examples)
+                + (")" if verdict.examples else "")
+                + ", then run `make publish FORCE=1`."
             )
-        database, parquet = folder / f".{publish_id}.duckdb", folder / f".{PARQUET}-{publish_id}"
-        rows = write(connection, database, parquet, publish_id, started, verdict, settings)
-    finally:
-        connection.close()
-    remember(settings, publish_id, started, verdict)
-    sync(database)
-    os.replace(database, published_path(settings))
-    swap_link(folder / PARQUET, parquet)
+        version = new_version(settings, publish_id)
+        rows = write(connection, version, publish_id, started, verdict)
+    commit(settings, version)
+    remove_leftovers(settings)
     seconds = (datetime.now(UTC).replace(tzinfo=None) - started).total_seconds()
     return Publication(publish_id, published_path(settings), rows, verdict, seconds)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """What a killed publish wrote and never showed."""
-    current = (folder / PARQUET).resolve() if (folder / PARQUET).is_symlink() else None
-    for path in folder.glob(".*"):
-        if path.is_dir() and path.name.startswith(f".{PARQUET}-") and path.resolve() != current:
-            shutil.rmtree(path)
-        elif path.is_file() and ".duckdb" in path.name:
-            path.unlink()
-
-
 def write(
     connection: duckdb.DuckDBPyConnection,
-    database: Path,
-    parquet: Path,
+    version: Path,
     publish_id: str,
     published_at: datetime,
     verdict: Verdict,
-    settings: Settings,
 ) -> dict[str, int]:
-    """Write the new version; returns rows per table."""
-    # small row groups: who looks one customer up reads 8192 rows of a large table, not 122880
-    connection.execute(f"attach '{database}' as fresh (row_group_size 8192)")
-    connection.execute("create schema fresh.marts; create schema fresh.gate")
-    parquet.mkdir()
-    rows = {}
-    columns = connection.execute(
-        "select table_name, column_name from duckdb_columns() where database_name = 'warehouse' "
-        "and schema_name = 'marts'"
-    ).fetchall()
-    for name in marts(connection):
-        # what is looked up by a column lies together: who asks reads one row group, not the table
-        sorted_by = [c for c in ("identifier_value", "customer_key") if (name, c) in columns]
-        order = f"order by {sorted_by[0]}" if sorted_by else ""
-        connection.execute(
-            f"create table fresh.marts.{name} as from warehouse.marts.{name} {order}"
-        )
-        connection.execute(
-            f"copy fresh.marts.{name} to '{parquet / name}.parquet' (format parquet, compression zstd)"
-        )
-        rows[name] = connection.execute(f"select count(*) from fresh.marts.{name}").fetchone()[0]
-    for table, column, comment in connection.execute(
-        "select table_name, column_name, comment from duckdb_columns() where database_name = 'warehouse' "
-        "and schema_name = 'marts' and comment is not null"
-    ).fetchall():
-        text = comment.replace("'", "''")
-        connection.execute(f"comment on column fresh.marts.{table}.{column} is '{text}'")
+    """Write the files of a version; returns rows per mart."""
+    # small row groups: who looks one customer up reads 16384 rows of a large table, not 122880
+    connection.execute(f"attach {quoted(version / DATABASE)} as fresh (row_group_size 16384)")
+    # in one transaction: each would wait for the disk else
+    connection.execute("begin")
+    connection.execute("create schema fresh.marts; create schema fresh.gate; create schema fresh.lookup")
+    rows = {name: write_mart(connection, name) for name in marts(connection)}
     connection.execute(
         """
         create table fresh.gate.customer_node as
         select portfolio_id, node_id, customer_key
-        from warehouse.intermediate.int_identity__customer_node
+        from warehouse.intermediate.int_identity__resolved_node
         order by customer_key
         """
     )
-    connection.execute(
-        """
-        create table fresh.marts.publication as
-        select ? as publish_id, ?::timestamp as published_at,
-            (select as_of from warehouse.intermediate.int_identity__as_of) as as_of, ? as is_forced
-        """,
-        [publish_id, published_at, bool(verdict.reasons and settings.force)],
-    )
-    write_change_log(connection, settings, publish_id, published_at, verdict)
-    for name in ("identity_change_log", "publication"):
-        connection.execute(
-            f"copy fresh.marts.{name} to '{parquet / name}.parquet' (format parquet, compression zstd)"
-        )
+    write_memory(connection, publish_id, published_at, verdict)
+    write_calling_codes(connection)
     connection.execute("use fresh")
-    connection.execute(CUSTOMER_AT)
+    connection.execute(FUNCTIONS.read_text())
     connection.execute("use memory")
+    connection.execute("commit")
     connection.execute("checkpoint fresh")
+    write_parquet(connection, version / PARQUET)
+    write_ledger(connection, version / LEDGER)
     connection.execute("detach fresh")
     return rows
 
 
+def write_mart(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Copy a mart with its descriptions and what is never null; returns its rows.
+
+    Timestamps stay without a zone, and their comments say UTC: of the type with a zone, each client shows the hour and
+    the day of its own desk, so that two analysts count different days.
+    """
+    columns = connection.execute(
+        """
+        select column_name, data_type, is_nullable, comment
+        from duckdb_columns()
+        where database_name = 'warehouse' and schema_name = 'marts' and table_name = ?
+            and column_name <> 'island_id'  -- how the warehouse keeps it, nothing to a reader
+        order by column_index
+        """,
+        [name],
+    ).fetchall()
+    definitions = ", ".join(
+        f'"{column}" {kind}' + ("" if nullable else " not null") for column, kind, nullable, _ in columns
+    )
+    names = ", ".join(f'"{column}"' for column, *_ in columns)
+    # what is looked up by a column lies together: who asks reads one row group, not the table
+    order = next((c for c in ("identifier_value", "customer_key") if f'"{c}"' in names), None)
+    connection.execute(f"create table fresh.marts.{name} ({definitions})")
+    (rows,) = connection.execute(
+        f"insert into fresh.marts.{name} select {names} from warehouse.marts.{name}"
+        + (f" order by {order}" if order else "")
+    ).fetchone()
+    (comment,) = connection.execute(
+        "select comment from duckdb_tables() "
+        "where database_name = 'warehouse' and schema_name = 'marts' and table_name = ?",
+        [name],
+    ).fetchone()
+    comments = [f"comment on table fresh.marts.{name} is {quoted((comment or '').strip())}"]
+    comments += [
+        f'comment on column fresh.marts.{name}."{column}" is {quoted((comment or "").strip())}'
+        for column, _, _, comment in columns
+    ]
+    connection.execute("; ".join(comments))
+    return rows
+
+
 CHANGE_LOG = """
+insert into fresh.marts.identity_change_log
 select
     ? as publish_id,
     ?::timestamp as published_at,
@@ -249,76 +273,122 @@ left join (
 ) as newest_link using (customer_key)
 """
 
+# Keys of the ledger, those that only the warehouse remembers (a lost ledger), and today's.
+PUBLISHED_KEYS = """
+create table fresh.gate.published_key as
+with
 
-def write_change_log(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    publish_id: str,
-    published_at: datetime,
-    verdict: Verdict,
+todays_key as (
+
+    select distinct on (customer_key) customer_key, key_received_at, key_event_id, key_identifier, key_waba_id
+    from warehouse.intermediate.int_identity__resolved_node
+
+),
+
+remembered as (
+
+    from former_published_key
+    union all by name
+    select customer_key, received_at, event_id, identifier, waba_id
+    from warehouse.raw.published_key
+    anti join former_published_key using (customer_key)
+
+)
+
+select
+    customer_key,
+    coalesce(remembered.received_at, todays_key.key_received_at) as received_at,
+    coalesce(remembered.event_id, todays_key.key_event_id) as event_id,
+    coalesce(remembered.identifier, todays_key.key_identifier) as identifier,
+    coalesce(remembered.first_published_at, $published_at::timestamp) as first_published_at,
+    coalesce(remembered.publish_id, $publish_id) as publish_id,
+    case
+        when todays_key.customer_key is not null then $publish_id else remembered.last_publish_id
+    end as last_publish_id,
+    coalesce(remembered.waba_id, todays_key.key_waba_id) as waba_id
+from remembered
+full join todays_key using (customer_key)
+order by customer_key
+"""
+
+
+def write_memory(
+    connection: duckdb.DuckDBPyConnection, publish_id: str, published_at: datetime, verdict: Verdict
 ) -> None:
-    """The change log of all publishes so far, and of this one."""
-    with open_ledger(settings):
-        pass
-    connection.execute(f"attach '{ledger_path(settings)}' as ledger (read_only)")
+    """The ledger of all publishes so far and of this one, within the published file."""
     connection.execute(
-        "create table fresh.marts.identity_change_log as from ledger.identity_change_log"
+        f"create table fresh.marts.identity_change_log ({TABLES['identity_change_log']})"
     )
-    connection.execute("detach ledger")
+    connection.execute(
+        "insert into fresh.marts.identity_change_log from former_identity_change_log"
+    )
     if not verdict.is_first:
-        connection.execute(
-            "insert into fresh.marts.identity_change_log " + CHANGE_LOG.format(changes=CHANGES),
-            [publish_id, published_at],
-        )
+        connection.execute(CHANGE_LOG.format(changes=CHANGES), [publish_id, published_at])
     if verdict.reasons:
         connection.execute(
             "insert into fresh.marts.identity_change_log (publish_id, published_at, change, detail) "
             "values (?, ?, 'forced', ?)",
             [publish_id, published_at, "; ".join(verdict.reasons)],
         )
+    connection.execute(
+        PUBLISHED_KEYS, {"publish_id": publish_id, "published_at": published_at}
+    )
+    connection.execute(f"create table fresh.gate.publication ({TABLES['publication']})")
+    connection.execute("insert into fresh.gate.publication from former_publication")
+    connection.execute(
+        f"""
+        insert into fresh.gate.publication
+        select ?, ?, (from warehouse.intermediate.int_identity__as_of), ?,
+            (select count(*) from fresh.marts.dim_customer),
+            (select count(*) from fresh.marts.fct_message),
+            (select count(customer_key) from fresh.marts.fct_message),
+            coalesce(({LARGEST.format("fresh.marts.fct_message")}), 0)
+        """,
+        [publish_id, published_at, bool(verdict.reasons)],
+    )
+    connection.execute(
+        """
+        create table fresh.marts.publication as
+        select publish_id, published_at, as_of, is_forced from fresh.gate.publication where publish_id = ?
+        """,
+        [publish_id],
+    )
 
 
-def remember(settings: Settings, publish_id: str, published_at: datetime, verdict: Verdict) -> None:
-    """Append this publish's keys and changes to the ledger, before readers can see a key."""
-    fresh = settings.publish_dir / f".{publish_id}.duckdb"
-    with open_ledger(settings) as ledger:
-        ledger.execute(f"attach '{settings.warehouse_path}' as warehouse (read_only)")
-        ledger.execute(f"attach '{fresh}' as fresh (read_only)")
-        ledger.execute("begin")
-        ledger.execute(
-            """
-            insert or ignore into published_key
-            select distinct on (customer_key)
-                customer_key, key_received_at, key_event_id, key_identifier, ?, ?
-            from warehouse.intermediate.int_identity__customer_node
-            """,
-            [published_at, publish_id],
+def write_calling_codes(connection: duckdb.DuckDBPyConnection) -> None:
+    """How the countries of each portfolio's customers are called, for phones in national format."""
+    connection.execute("create table fresh.lookup.calling_code (portfolio_id varchar, calling_code varchar)")
+    countries = connection.execute(
+        "select distinct portfolio_id, country_code from fresh.marts.dim_customer where country_code is not null"
+    ).fetchall()
+    codes = {
+        (portfolio, str(code))
+        for portfolio, country in countries
+        if (code := phonenumbers.country_code_for_region(country))
+    }
+    if codes:
+        connection.executemany("insert into fresh.lookup.calling_code values (?, ?)", sorted(codes))
+
+
+def write_parquet(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """The schema marts as one Parquet file per table, with the descriptions as key-value metadata.
+
+    `description` is the table's, `column_descriptions` a JSON object of the columns'.
+    """
+    tables = connection.execute(
+        "select table_name, coalesce(comment, '') from duckdb_tables() "
+        "where database_name = 'fresh' and schema_name = 'marts'"
+    ).fetchall()
+    comments = connection.execute(
+        "select table_name, column_name, comment from duckdb_columns() "
+        "where database_name = 'fresh' and schema_name = 'marts' and comment is not null"
+    ).fetchall()
+    # a table's row groups are written as they come, each still in its order
+    connection.execute("set preserve_insertion_order = false")
+    for name, description in tables:
+        columns = json.dumps({c: comment for table, c, comment in comments if table == name})
+        connection.execute(
+            f"copy fresh.marts.{name} to {quoted(folder / f'{name}.parquet')} (format parquet, compression zstd, "
+            f"kv_metadata {{description: {quoted(description)}, column_descriptions: {quoted(columns)}}})"
         )
-        ledger.execute(
-            """
-            insert into identity_change_log
-            select publish_id, published_at, change, portfolio_id, customer_key,
-                former_customer_key, link_rule, evidence_event_id, detail
-            from fresh.marts.identity_change_log where publish_id = ?
-            """,
-            [publish_id],
-        )
-        ledger.execute("commit")
-        ledger.execute("detach fresh")
-        ledger.execute("detach warehouse")
-
-
-def sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def swap_link(link: Path, folder: Path) -> None:
-    """Point the link at a folder in one step, and remove the folder it pointed at."""
-    former = link.resolve() if link.is_symlink() else None
-    temporary = link.with_name(f".{link.name}-link")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(folder.name)
-    os.replace(temporary, link)
-    if former and former.exists() and former != folder.resolve():
-        shutil.rmtree(former)
+    connection.execute("set preserve_insertion_order = true")

@@ -2,18 +2,21 @@
 
 import difflib
 import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SAMPLE = REPOSITORY / "seeds" / "sample" / "webhooks"
+DATA = REPOSITORY / "data"
 
 # Below this likeness (difflib ratio) a foreign variable is taken for somebody else's:
 # DBT_TARGET_PATH, which is dbt's own, is .80 like DBT_TARGET; LANDING_DIRS is .96 like LANDING_DIR.
 MISSPELLING_RATIO = 0.85
-OWN_PREFIXES = ("DUCKDB_", "GATE_")
+OWN_PREFIXES = ("DUCKDB_", "GATE_", "LANDING_", "NOTIFY_")
 
 
 class UserError(Exception):
@@ -40,6 +43,7 @@ EXPECTED = {
     "duckdb_memory_limit": "give a size with its unit, such as 4GB or 800MB",
     "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
+    "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
     "force": "give true or false",
     "show_pii": "give true or false",
 }
@@ -54,9 +58,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
-    landing_dir: FilePath = REPOSITORY / "seeds" / "sample" / "webhooks"
-    warehouse_path: FilePath = REPOSITORY / "data" / "warehouse.duckdb"
-    publish_dir: FilePath = REPOSITORY / "data" / "published"
+    # Keys that lead to the body in the records of a gateway that is not known, joined by dots.
+    body_path: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
+    # The sample has a warehouse and a published folder of its own, in data/sample (`_keep_the_sample_apart`).
+    landing_dir: FilePath = SAMPLE
+    warehouse_path: FilePath = DATA / "warehouse.duckdb"
+    publish_dir: FilePath = DATA / "published"
     seeds_dir: FilePath = REPOSITORY / "seeds"
     dbt_target: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "duckdb"
     duckdb_threads: Annotated[int, Field(ge=1)] = os.cpu_count() or 1
@@ -67,20 +74,55 @@ class Settings(BaseSettings):
     gate_max_merged_share: Share = 0.01
     gate_max_split_share: Share = 0.01
     gate_max_rekeyed_share: Share = 0.01
+    gate_max_vanished_share: Share = 0.01
     gate_max_moved_message_share: Share = 0.02
-    # So many customers may always merge, split or change key: one merge in a warehouse of 60 is 1.7 %.
+    # So many customers may always merge, split, change key or vanish: one merge in a warehouse of 60 is 1.7 %.
     gate_free_customers: Annotated[int, Field(ge=0)] = 10
     gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
     force: bool = False
     # The dashboard masks phone numbers unless this is set.
     show_pii: bool = False
 
+    # Whom to tell of a failed run (orchestration/notify.py); the log says it in any case.
+    notify_slack_url: str = ""
+    notify_email: str = ""
+    notify_smtp_url: str = "smtp://localhost"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_the_sample_apart(cls, values: dict[str, Any]) -> dict[str, Any]:
+        landing = values.get("landing_dir", SAMPLE)
+        if isinstance(landing, str | Path) and _absolute(Path(landing)) == SAMPLE:
+            sample = {
+                "warehouse_path": DATA / "sample" / "warehouse.duckdb",
+                "publish_dir": DATA / "sample" / "published",
+            }
+            return sample | values
+        return values
+
+    @classmethod
+    def of_readers(cls) -> Self:
+        """The settings of who reads what is published: with nothing set, your own data before the sample.
+
+        Says which on standard error where there are both. Raises SettingsError.
+        """
+        settings = cls()
+        own, sample = DATA / "published", DATA / "sample" / "published"
+        chosen = os.environ.get("LANDING_DIR") or settings.publish_dir != sample
+        if chosen or not (own / "customers.duckdb").exists():
+            return settings
+        if (sample / "customers.duckdb").exists():
+            print(f"Reading {own}; for the sample set PUBLISH_DIR={sample}.", file=sys.stderr)
+        return settings.model_copy(
+            update={"publish_dir": own, "warehouse_path": DATA / "warehouse.duckdb"}
+        )
+
     def __init__(self, **values: Any) -> None:
         _refuse_unknown_variables()
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError(_sentence(error)) from error
+            raise SettingsError("\n".join(map(_sentence, error.errors()))) from error
 
     def environment(self) -> dict[str, str]:
         """Every setting as an environment variable, for subprocesses: name -> text."""
@@ -92,6 +134,7 @@ class Settings(BaseSettings):
 
 def _refuse_unknown_variables() -> None:
     known = [name.upper() for name in Settings.model_fields]
+    problems = []
     for variable in os.environ:
         name = variable.upper()
         if name in known:
@@ -99,18 +142,19 @@ def _refuse_unknown_variables() -> None:
         ours = name.startswith(OWN_PREFIXES)
         nearest = difflib.get_close_matches(name, known, 1, 0 if ours else MISSPELLING_RATIO)
         if nearest:
-            raise SettingsError(
+            problems.append(
                 f"{variable} is not a setting: the nearest one is {nearest[0]}; "
                 "correct the name or remove the variable."
             )
+    if problems:
+        raise SettingsError("\n".join(problems))
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
+def _sentence(error: dict[str, Any]) -> str:
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(name, list(Settings.model_fields), 1, 0)[0]
         return f"{name.upper()} is not a setting: the nearest one is {nearest.upper()}."
     share = name.startswith("gate_")
     cure = EXPECTED.get(name, "give a share from 0 to 1, such as 0.01" if share else "give a path")
-    return f"{name.upper()}={first['input']} is not usable: {cure}."
+    return f"{name.upper()}={error['input']} is not usable: {cure}."

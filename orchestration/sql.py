@@ -38,7 +38,7 @@ def show(published: duckdb.DuckDBPyConnection, query: str) -> None:
 def main() -> int:
     """Show one query's result, or prompt for queries until end of file."""
     try:
-        published = open_published(Settings())
+        published = open_published(Settings.of_readers())
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -51,7 +51,7 @@ def main() -> int:
                 return 1
             return 0
         sys.ps1, sys.ps2 = "sql> ", "...> "
-        tables = "select table_name, estimated_size as rows from duckdb_tables() where schema_name = 'marts'"
+        tables = "select table_name, estimated_size as rows, comment from duckdb_tables() where schema_name = 'marts'"
         show(published, tables)
         Prompt(published).interact("End a query with a semicolon; leave with Ctrl-D.", "")
     return 0

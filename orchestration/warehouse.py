@@ -10,7 +10,7 @@ import duckdb
 from orchestration.settings import Settings, UserError
 
 # Raised by one whenever DDL changes in a way that older code cannot read or write.
-WAREHOUSE_VERSION = 1
+WAREHOUSE_VERSION = 2
 
 DDL = [
     "create schema if not exists raw",
@@ -42,7 +42,7 @@ DDL = [
         loaded_lines bigint not null,           -- empty ones included
         content_hash varchar not null,          -- SHA-256 of the loaded bytes
         record_count bigint not null,
-        rejected_count bigint not null,
+        rejected_count bigint not null,         -- whole records
         empty_line_count bigint not null,
         waiting_bytes bigint not null,          -- of an unterminated last line, not loaded yet
         first_seen_at timestamp not null,
@@ -51,13 +51,20 @@ DDL = [
         last_loaded_at timestamp not null
     )
     """,
+    "alter table raw.landing_file add column if not exists rejected_part_count bigint default 0",
+    "alter table raw.landing_file add column if not exists repaired_count bigint default 0",
+    # Webhooks made of parts that could not be read at first.
+    "alter table raw.landing_file add column if not exists recovered_count bigint default 0",
+    # The folder that landing_file is below; one row.
+    "create table if not exists raw.landing_folder (landing_folder varchar not null)",
     """
     create table if not exists raw.webhook (
         load_id bigint not null,
         landing_file varchar not null,
         line_number integer not null,           -- of the line, or of the item in a JSON array
         received_at timestamp not null,         -- UTC
-        -- the text of the webhook body, unchanged; zstd makes a tenth of it, the default two thirds
+        -- the text of the webhook body, unchanged unless a part of it was left out or several bodies
+        -- came in one record; zstd makes a tenth of it, the default two thirds
         body varchar not null using compression zstd,
         loaded_at timestamp not null
     )
@@ -72,13 +79,28 @@ DDL = [
         rejected_at timestamp not null
     )
     """,
+    # Of a part of a record that is loaded otherwise; null for a whole record.
+    "alter table raw.rejected_record add column if not exists json_path varchar",
+    # This line and so many less one after it are equal.
+    "alter table raw.rejected_record add column if not exists line_count integer default 1",
     # The keys ever published (R10), as the ledger in PUBLISH_DIR remembers them.
     """
     create table if not exists raw.published_key (
         customer_key varchar primary key,
         received_at timestamp not null,
         event_id varchar not null,
-        identifier varchar not null
+        identifier varchar not null,
+        waba_id varchar                         -- null for keys made before it was part of them
+    )
+    """,
+    "alter table raw.published_key add column if not exists waba_id varchar",
+    # At most one row, of the last run that built everything and passed every check (orchestration/mode.py).
+    """
+    create table if not exists main.complete_run (
+        digest varchar,                         -- JSON, what decided about its rows; null since dbt ran again
+        load_id bigint not null,                -- the newest load that it worked out
+        is_rebuilt boolean not null,
+        completed_at timestamp not null
     )
     """,
 ]
@@ -165,8 +187,8 @@ def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     for statement in DDL:
         connection.execute(statement)
     connection.execute(
-        "insert into raw.warehouse_version select ?, now()::timestamp"
-        " where not exists (from raw.warehouse_version)",
+        "insert into raw.warehouse_version select $1, now()::timestamp"
+        " where not exists (from raw.warehouse_version where version >= $1)",
         [WAREHOUSE_VERSION],
     )
     connection.execute("commit")

@@ -19,11 +19,10 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import access, data, decisions, graph, queries, words
 from orchestration.explain import Explanation, Link
-from orchestration.publish import published_path
 from orchestration.seeds import read_seed
 from orchestration.settings import Settings
+from orchestration.versions import published_path
 from tests.build import ROOT
-from tests.marts_to_come import complete
 
 VIEWS = ["overview", "numbers", "customer", "review", "capture", "crm"]
 GABI = "BR.2000000000000023"
@@ -31,10 +30,9 @@ GABI = "BR.2000000000000023"
 
 @pytest.fixture(scope="session")
 def sample_of_pages(published_sample, tmp_path_factory) -> Settings:
-    """The published sample, complete, in a folder of its own."""
+    """The published sample in a folder of its own."""
     settings = Settings(publish_dir=tmp_path_factory.mktemp("pages"))
     shutil.copy(published_path(published_sample), published_path(settings))
-    complete(published_path(settings))
     return settings
 
 
@@ -646,7 +644,7 @@ def test_opted_out_customers_can_be_left_out_of_the_worklist(page, sql, other):
     app = page("capture")
     before = len(app.dataframe[0].value)
     app.checkbox[0].uncheck()
-    assert len(healthy(app.run()).dataframe[0].value) == before - 2
+    assert len(healthy(app.run()).dataframe[0].value) == before - 1
 
 
 def test_the_audit_counts_verdicts_and_is_filtered_and_searched(page, sql):
@@ -924,6 +922,6 @@ def test_a_wrong_setting_is_told_in_a_sentence(page, monkeypatch):
 
 
 def test_settings_of_the_dashboard_do_not_start_a_run_over(monkeypatch):
-    from orchestration.cli import work_state
+    from orchestration.work import state
 
-    assert work_state(Settings(show_pii=True)) == work_state(Settings())
+    assert state(Settings(show_pii=True)) == state(Settings())

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+from orchestration.project import failure
 from tests.build import Build
 
 
 def test_unit_and_data_tests_pass(sample_build: Build):
     sample_build.dbt_test()
+
+
+def test_a_failed_test_names_some_of_its_rows(sample_build: Build):
+    test = SimpleNamespace(
+        name="assert_nothing", resource_type="test", compiled_code="select 'a1' as customer_key"
+    )
+    failed = SimpleNamespace(status="fail", message="Got 1 result", node=test)
+    told = failure(SimpleNamespace(exception=None, result=[failed]), sample_build.settings)
+    assert told == "assert_nothing: Got 1 result, such as [{'customer_key': 'a1'}]"

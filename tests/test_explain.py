@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.explain import Unknown, explain, spellings
+from orchestration.explain import Unknown, explain
 from orchestration.settings import Settings
 
 
@@ -28,24 +28,6 @@ def test_a_phone_in_any_format_leads_to_all_its_holders_today_s_first(settings):
     text = explain(settings, "+55 (11) 90000-0028")
     assert "leads to 2 customers" in text
     assert text.index("Otávio Neri") < text.index("Bruna Maia")
-
-
-@pytest.mark.parametrize(
-    ("written", "wa_id"),
-    [
-        ("(11) 90000-0028", "5511900000028"),
-        ("011 90000 0028", "5511900000028"),
-        ("0055 11 90000.0028", "5511900000028"),
-        ("+55 11 9000-0028", "551190000028"),
-        ("+55 11 8000-0051", "5511980000051"),
-        ("+52 33 0000 0509", "5213300000509"),
-        ("+54 11 5000-0523", "5491150000523"),
-        ("+54 9 11 5000-0523", "541150000523"),
-        ("600 00 05 24", "34600000524"),
-    ],
-)
-def test_a_phone_as_people_write_it_may_stand_for_the_wa_id(written, wa_id):
-    assert wa_id in spellings(written, ["BR", "ES"])
 
 
 def test_a_national_format_is_read_as_the_customers_countries_dial_it(settings):

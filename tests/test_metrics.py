@@ -10,7 +10,7 @@ import sys
 import duckdb
 import pytest
 
-from orchestration.publish import published_path
+from orchestration.versions import published_path
 from tests.build import ROOT, project
 from tests.conftest import read_csv
 
@@ -54,7 +54,7 @@ def test_the_transition_ends_where_the_customers_are(published_sample, marts, tm
     customers, linked, named, at_risk = marts.execute(
         """
         select count(*), count(*) filter (where identity_stage = 'linked'), count(username),
-            count(*) filter (where username is not null and wa_id is not null)
+            count(*) filter (where phone_status in ('window_closing', 'window_closed'))
         from marts.dim_customer
         """
     ).fetchone()

@@ -1,11 +1,17 @@
-"""The CRM list is refused with file, line and cure when its crosswalk would be ambiguous."""
+"""Reference data as people save it is read; what would be misread is refused with file, line and cure."""
 
 from __future__ import annotations
 
 import pytest
 
-from orchestration.seeds import REQUIRED, SeedError, check_contacts, check_ownership, read_seed
-from tests.build import write_seeds
+from orchestration.seeds import (
+    REQUIRED,
+    SeedError,
+    check_contacts,
+    check_ownership,
+    read_seed,
+    write_seeds,
+)
 
 CRM_HEADER = ",".join(REQUIRED["crm_contacts"])
 
@@ -24,6 +30,43 @@ def test_a_contact_that_cannot_be_told_apart_is_refused(tmp_path, contacts, sent
     with pytest.raises(SeedError) as refused:
         check_contacts(path, read_seed(tmp_path, "crm_contacts"))
     assert f"{path} {sentence}" in str(refused.value)
+
+
+ACCOUNT = {"waba_id": "200", "portfolio_id": "100", "business_name": "Shop", "default_country": "BR"}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_csv_is_read_as_spreadsheets_save_it(tmp_path, separator, mark, end):
+    """Other separators, a byte order mark, rows of a template, columns that may be missing."""
+    lines = [separator.join(ACCOUNT), separator.join(ACCOUNT.values()), separator * 3, ""]
+    (tmp_path / "business_accounts.csv").write_bytes((mark + end.join(lines)).encode())
+    ((line, row),) = read_seed(tmp_path, "business_accounts")
+    assert line == 2
+    assert row == ACCOUNT | dict.fromkeys(REQUIRED["business_accounts"][4:], "")
+
+
+OVERRIDE = dict.fromkeys(REQUIRED["identity_overrides"], "") | {
+    "left_type": "bsuid", "right_type": "phone", "decision": "must_link",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "sentence"),
+    [
+        ("business_accounts", ACCOUNT | {"waba_id": "7.77E+14"}, "waba_id is 7.77E+14, which a spreadsheet"),
+        ("business_accounts", ACCOUNT | {"waba_id": "7,77E+14"}, "which a spreadsheet has rounded"),
+        ("business_accounts", ACCOUNT | {"default_country": "Brazil"}, "default_country is 'BRAZIL'"),
+        ("identity_overrides", OVERRIDE | {"decision": "merge"}, "write must_link or cannot_link"),
+        ("identity_overrides", OVERRIDE | {"left_type": "email"}, "write bsuid or phone"),
+    ],
+)
+def test_a_value_that_would_be_misread_is_refused(tmp_path, name, row, sentence):
+    write_seeds(tmp_path, {name: [row]})
+    with pytest.raises(SeedError, match="line 2: .*") as refused:
+        read_seed(tmp_path, name)
+    assert sentence in str(refused.value)
 
 
 def test_two_contacts_may_be_one_person(tmp_path):

@@ -18,8 +18,35 @@ def test_defaults_are_in_the_repository_wherever_one_stands(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     settings = Settings()
     assert settings.landing_dir == REPOSITORY / "seeds/sample/webhooks"
-    assert settings.warehouse_path == REPOSITORY / "data/warehouse.duckdb"
+    assert settings.warehouse_path == REPOSITORY / "data/sample/warehouse.duckdb"
+    assert settings.publish_dir == REPOSITORY / "data/sample/published"
     assert settings.duckdb_threads == os.cpu_count()
+
+
+def test_the_sample_and_your_own_data_have_places_of_their_own(tmp_path) -> None:
+    assert Settings(landing_dir=tmp_path).warehouse_path == REPOSITORY / "data/warehouse.duckdb"
+    assert Settings(landing_dir=tmp_path).publish_dir == REPOSITORY / "data/published"
+
+
+def test_readers_prefer_what_is_yours_and_say_so(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("orchestration.settings.DATA", tmp_path)
+    own, sample = tmp_path / "published", tmp_path / "sample" / "published"
+    for folder in (sample, own):
+        assert Settings.of_readers().publish_dir == sample
+        folder.mkdir(parents=True)
+        (folder / "customers.duckdb").touch()
+    assert Settings.of_readers().publish_dir == own
+    assert str(sample) in capsys.readouterr().err
+    monkeypatch.setenv("PUBLISH_DIR", str(tmp_path / "else"))
+    assert Settings.of_readers().publish_dir == tmp_path / "else"
+
+
+def test_all_wrong_settings_are_told_at_once(monkeypatch) -> None:
+    monkeypatch.setenv("GATE_MAX_MERGED_SHARE", "7")
+    monkeypatch.setenv("DUCKDB_THREADS", "0")
+    with pytest.raises(SettingsError) as refused:
+        Settings()
+    assert len(str(refused.value).splitlines()) == 2
 
 
 def test_relative_paths_are_taken_from_the_current_directory(tmp_path: Path, monkeypatch) -> None:
@@ -69,6 +96,7 @@ def test_wrong_value_is_one_sentence_with_the_cure(monkeypatch, name: str, value
         ("WAREHOUSE_PATHS", "WAREHOUSE_PATH"),
         ("GATE_MAX_MERGE_SHARE", "GATE_MAX_MERGED_SHARE"),
         ("DUCKDB_MEMORY", "DUCKDB_MEMORY_LIMIT"),
+        ("LANDING_FOLDER", "LANDING_DIR"),
     ],
 )
 def test_unknown_setting_names_the_nearest(monkeypatch, name: str, nearest: str) -> None:

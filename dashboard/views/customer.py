@@ -66,7 +66,7 @@ def search() -> None:
         say("search"),
         key="asked",
         placeholder=say("search_placeholder"),
-        help=None if Settings().show_pii else say("search_masked_help"),
+        help=None if Settings.of_readers().show_pii else say("search_masked_help"),
         live=True,
         autocomplete="off",
     ).strip()

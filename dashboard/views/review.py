@@ -103,7 +103,7 @@ def evidence(question: NamedTuple) -> None:
     # Not before somebody asks: while the pages read the warehouse, no run can begin.
     if st.button(say("where_is_it"), type="tertiary", key=f"where_{question.review_id}"):
         [real] = raw("evidence_event_id", question.review_id)
-        where = landed_at(Settings().warehouse_path, [real]).get(real)
+        where = landed_at(Settings.of_readers().warehouse_path, [real]).get(real)
         st.caption(say("where_it_is", where=where) if where else say("where_unknown"))
 
 
@@ -363,7 +363,7 @@ if later and not st.toggle(say("show_put_off"), key="show_put_off"):
     st.caption(say("put_off", count=number(len(later))))
     done |= later
 
-is_plain = Settings().show_pii or not any(sign.isdigit() for sign in text)
+is_plain = Settings.of_readers().show_pii or not any(sign.isdigit() for sign in text)
 filters = {
     "portfolio_id": portfolio,
     "kinds": tuple(chosen),

@@ -1,6 +1,6 @@
 {#-
-    Connected components of the edges in a CTE, within a scope: one row per node that has an edge,
-    with the smallest node of its component. Nodes without edges are components of their own and
+    Connected components of the edges in a CTE, within a scope (columns, or none): one row per node that has an
+    edge, with the smallest node of its component. Nodes without edges are components of their own and
     are left out.
 -#}
 {% macro connected_components(edges, scope, left_node, right_node) -%}
@@ -9,15 +9,14 @@
 
 {#- Over numbers, by the function that plugins/connected_components.py adds: recursion takes ten times as long. -#}
 {% macro duckdb__connected_components(edges, scope, left_node, right_node) %}
-{%- set scope_columns = scope | join(', ') %}
     with
 
     distinct_nodes as (
 
-        select {{ scope_columns }}, {{ left_node }} as node_id
+        select {% for column in scope %}{{ column }}, {% endfor %}{{ left_node }} as node_id
         from {{ edges }}
         union
-        select {{ scope_columns }}, {{ right_node }} as node_id
+        select {% for column in scope %}{{ column }}, {% endfor %}{{ right_node }} as node_id
         from {{ edges }}
 
     ),
@@ -25,8 +24,7 @@
     nodes as materialized (
 
         select
-            {{ scope_columns }},
-            node_id,
+            {% for column in scope %}{{ column }}, {% endfor %}node_id,
             cast(row_number() over () - 1 as integer) as node_number
         from distinct_nodes
 

@@ -25,9 +25,20 @@
     {{ first_matching(columns, '[A-Z]{2}\\.ENT\\.[A-Za-z0-9]{1,128}') }}
 {%- endmacro %}
 
-{#- First column that holds a phone number as WhatsApp writes it: digits without a plus. -#}
+{#- First column that holds a phone number: digits, which some gateways put a plus before or a server name behind. -#}
 {% macro phone_of(columns) -%}
-    {{ first_matching(columns, '[0-9]{5,20}') }}
+    {{ return(adapter.dispatch('phone_of')(columns)) }}
+{%- endmacro %}
+
+{% macro phone_pattern() %}\+?([0-9]{5,20})(@s\.whatsapp\.net|@c\.us)?{% endmacro %}
+
+{% macro duckdb__phone_of(columns) -%}
+    coalesce(
+        {%- for column in columns %}
+        nullif(regexp_extract({{ column }}, '^{{ phone_pattern() }}$', 1), '')
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    )
 {%- endmacro %}
 
 {#- R4: usernames compare lower-cased and without a leading @. -#}
@@ -45,6 +56,15 @@
         when regexp_matches({{ column }}, '[\p{L}\p{N}]')
             then lower(trim(regexp_replace(nfc_normalize({{ column }}), '\s+', ' ', 'g')))
     end
+{%- endmacro %}
+
+{#- R5: whether a normalised name has more than one word with a letter or a digit in it. -#}
+{% macro has_many_words(name) -%}
+    {{ return(adapter.dispatch('has_many_words')(name)) }}
+{%- endmacro %}
+
+{% macro duckdb__has_many_words(name) -%}
+    regexp_matches({{ name }}, '[\p{L}\p{N}][^ ]* (?:[^ ]+ )*[^ ]*[\p{L}\p{N}]')
 {%- endmacro %}
 
 {#- The portfolio that owned a WABA; a WABA nobody mapped is a portfolio of its own. -#}
@@ -85,7 +105,7 @@
     coalesce(
         {%- for column in columns %}
         case
-            when not regexp_full_match({{ column }}, '[0-9]{5,20}|[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}')
+            when not regexp_full_match({{ column }}, '{{ phone_pattern() }}|[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}')
                 then {{ column }}
         end
         {{- "," if not loop.last }}

@@ -19,6 +19,7 @@
         'group_id': 'text',
         'origin': 'text',
         'context': {'id': 'text'},
+        'referral': {'ctwa_clid': 'text'},
         'edit': {'original_message_id': 'text'},
         'revoke': {'original_message_id': 'text'},
         'identity': {'hash': 'text'},
@@ -66,6 +67,11 @@
         'recipient_participant_id': 'text',
         'recipient_participant_user_id': 'text',
         'recipient_participant_parent_user_id': 'text',
+        'participant_recipient_id': 'text',
+        'participant_recipient_user_id': 'text',
+        'recipient_identity_key_hash': 'text',
+        'biz_opaque_callback_data': 'text',
+        'pricing': {'category': 'text'},
         'errors': [{'code': 'text'}],
     } -%}
     {%- set participant = {
@@ -139,6 +145,7 @@
             'id': 'text',
             'event': 'text',
             'direction': 'text',
+            'duration': 'text',
             'timestamp': 'text',
             'from': 'text',
             'from_user_id': 'text',

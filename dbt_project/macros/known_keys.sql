@@ -6,19 +6,19 @@
     {%- set value = '$.entry[].changes[].value' -%}
     {%- set message = [
         'text', 'image', 'audio', 'video', 'document', 'sticker', 'location', 'reaction',
-        'interactive', 'button', 'order', 'referral', 'errors', 'unsupported', 'history_context',
+        'interactive', 'button', 'order', 'errors', 'unsupported', 'history_context',
         'message_echoes', 'voice', 'poll', 'event', 'product', 'ephemeral', 'request_welcome',
         'recipient_type', 'from_logical_id', 'media_placeholder'
     ] -%}
     {%- set status = [
-        'conversation', 'pricing', 'biz_opaque_callback_data', 'payment', 'recipient_logical_id'
+        'conversation', 'payment', 'recipient_logical_id'
     ] -%}
     {%- set unread = {
         '$': ['object'],
         value: ['messaging_product', 'errors', 'sender', 'recipient', 'type'],
         value ~ '.messages[].system': [],
         value ~ '.calls[]': [
-            'status', 'session', 'duration', 'start_time', 'end_time', 'errors',
+            'status', 'session', 'start_time', 'end_time', 'errors', 'call_recording', 'call_transcript',
             'biz_opaque_callback_data', 'deeplink_payload', 'cta_payload'
         ],
         value ~ '.groups[]': [
@@ -50,6 +50,10 @@
                     'from_user_id', 'from_parent_user_id'
                 ],
                 one ~ '.edit': ['message'],
+                one ~ '.referral': [
+                    'source_url', 'source_id', 'source_type', 'headline', 'body', 'media_type',
+                    'image_url', 'video_url', 'thumbnail_url', 'welcome_message'
+                ],
                 one ~ '.identity': ['acknowledged', 'created_timestamp'],
                 one ~ '.contacts[]': [
                     'vcard', 'addresses', 'birthday', 'emails', 'org', 'urls', 'user_id'
@@ -62,6 +66,7 @@
         {%- endfor -%}
         {%- do unread.update({
             place ~ '.statuses[].errors[]': ['title', 'message', 'error_data', 'href', 'details'],
+            place ~ '.statuses[].pricing': ['billable', 'pricing_model', 'type'],
         }) -%}
     {%- endfor -%}
     {{ return(unread) }}

@@ -5,15 +5,18 @@
     case when trim({{ column }}) <> '' then {{ column }} end
 {%- endmacro %}
 
-{#- Seconds since 1970, as text, to a UTC timestamp; null when it is not such a number. -#}
+{#- Seconds since 1970, as text, to a UTC timestamp; what would lie beyond the year 5000 is
+    milliseconds. Null when it is not such a number, or from before there was a WhatsApp Business API. -#}
 {% macro epoch_to_timestamp(column) -%}
     {{ return(adapter.dispatch('epoch_to_timestamp')(column)) }}
 {%- endmacro %}
 
 {% macro duckdb__epoch_to_timestamp(column) -%}
     case
-        when try_cast({{ column }} as bigint) between 0 and 253402300799
+        when try_cast({{ column }} as bigint) between 1514764800 and 99999999999
             then make_timestamp(try_cast({{ column }} as bigint) * 1000000)
+        when try_cast({{ column }} as bigint) between 1514764800000 and 99999999999999
+            then make_timestamp(try_cast({{ column }} as bigint) * 1000)
     end
 {%- endmacro %}
 
@@ -49,24 +52,9 @@
         || coalesce('.' || list_name || '[' || list_index || ']', '')
 {%- endmacro %}
 
-{#- The items of one kind, each once: whatever stg_whatsapp__repeat lists is left out. -#}
-{% macro first_receipts(condition, items='stg_whatsapp__item') -%}
-    select items.*
-    from (select * from {{ ref(items) }} where {{ condition }}) as items
-    left join {{ ref('stg_whatsapp__repeat') }} as repeats
-        on items.load_id = repeats.load_id
-        and items.landing_file = repeats.landing_file
-        and items.line_number = repeats.line_number
-        and items.entry_index = repeats.entry_index
-        and items.change_index = repeats.change_index
-        and items.list_name = repeats.list_name
-        and items.list_index = repeats.list_index
-    where repeats.load_id is null
-{%- endmacro %}
-
 {#- The columns that every staging model shows of an item, before its own. -#}
 {% macro item_columns(id_columns) -%}
-    coalesce(item_id, {{ content_id(['waba_id'] + id_columns) }}) as event_id,
+    coalesce(item_id, {{ content_id(['coalesce(phone_number_id, waba_id)'] + id_columns) }}) as event_id,
         load_id,
         landing_file,
         line_number,
@@ -142,6 +130,7 @@
             when
                 len({{ contacts }}) = 1
                 and coalesce(nullif({{ contacts }}[1].user_id, '') = {{ user_id }}, true)
+                and ({{ user_id }} is not null or {{ wa_id }} is null or {{ contacts }}[1].wa_id <> '')
                 then {{ contacts }}[1]
         end
     )
@@ -178,23 +167,6 @@
     {%- endif %}
 {%- endmacro %}
 
-{#- Each event once, at its first receipt; of copies received together the smallest content. -#}
-{% macro first_of(relation, key, content) -%}
-    select *
-    from {{ relation }}
-    qualify
-        row_number() over (
-            partition by {{ key | join(', ') }}
-            order by
-                received_at,
-                {{ content_id(content) }},
-                load_id,
-                landing_file,
-                line_number,
-                json_path
-        ) = 1
-{%- endmacro %}
-
 {#- Digits of a phone number; anything but a phone number (a user id, say) stays as it is. -#}
 {% macro phone_digits(column) -%}
     case
@@ -202,4 +174,15 @@
             then regexp_replace({{ column }}, '[^0-9]', '', 'g')
         else {{ column }}
     end
+{%- endmacro %}
+
+{#- What every event tells of itself, but its evidence_at and its message. -#}
+{% macro event_columns() -%}
+    load_id, landing_file, line_number,
+        waba_id, phone_number_id, event_id, source_field, received_at, occurred_at
+{%- endmacro %}
+
+{#- The digits of a business's own number, as WhatsApp writes a person's. -#}
+{% macro digits_of(column) -%}
+    regexp_replace({{ column }}, '[^0-9]', '', 'g')
 {%- endmacro %}

@@ -4,6 +4,7 @@ with
 identifiers as (
 
     select * from {{ ref('dim_customer_identifier') }} where identifier_type = 'bsuid'
+    {{- of_this_run('and') }}
 
 ),
 

@@ -3,7 +3,9 @@ with
 
 claims as (
 
-    select * from {{ ref('int_identity__claim') }}
+    select * from {{ ref('dim_customer_identifier') }}
+    where identifier_type = 'phone' and link_rule = 'R3'
+    {{- of_this_run('and') }}
 
 ),
 
@@ -11,16 +13,16 @@ final as (
 
     select
         one.portfolio_id,
-        one.phone,
-        one.bsuid,
-        other.bsuid as other_bsuid
+        one.identifier_value,
+        one.customer_key,
+        other.customer_key as other_customer_key
     from claims as one
     inner join claims as other
         on one.portfolio_id = other.portfolio_id
-        and one.phone = other.phone
-        and one.valid_from < other.valid_to
-        and other.valid_from < one.valid_to
-        and (one.bsuid, one.valid_from) < (other.bsuid, other.valid_from)
+        and one.identifier_value = other.identifier_value
+        and one.valid_from < coalesce(other.valid_to, {{ end_of_time() }})
+        and other.valid_from < coalesce(one.valid_to, {{ end_of_time() }})
+        and (one.customer_key, one.valid_from) < (other.customer_key, other.valid_from)
 
 )
 

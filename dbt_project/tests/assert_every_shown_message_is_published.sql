@@ -1,59 +1,38 @@
--- Invariant 2: no message with an id that staging read is missing from the facts, nor is there one too many.
+-- Invariant 2: no message with an id that this run read is missing from the facts, nor is there one too many.
 with
 
-messages as (
+sightings as (
 
-    select * from {{ ref('stg_whatsapp__message') }}
-    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
-
-),
-
-echoes as (
-
-    select * from {{ ref('stg_whatsapp__message_echo') }}
-    where message_id is not null and coalesce(message_type, '') not in ('edit', 'revoke')
-
-),
-
-history_messages as (
-
-    select * from {{ ref('stg_whatsapp__history_message') }} where message_id is not null
-
-),
-
-statuses as (
-
-    select * from {{ ref('stg_whatsapp__status') }} where message_id is not null
+    select * from {{ ref('int_identity__sighting') }}
+    where
+        message_id is not null
+        and observation_kind in ('message', 'echo', 'history', 'status')
+        and (observation_kind = 'status' or coalesce(item_type, '') not in ('edit', 'revoke'))
 
 ),
 
 facts as (
 
     select * from {{ ref('fct_message') }}
+    {{- of_this_run() }}
 
 ),
 
-staged as (
+shown as (
 
-    select waba_id, message_id from messages
-    union
-    select waba_id, message_id from echoes
-    union
-    select waba_id, message_id from history_messages
-    union
-    select waba_id, message_id from statuses
+    select distinct portfolio_id, message_id from sightings
 
 ),
 
 final as (
 
     select
-        coalesce(staged.message_id, facts.message_id) as message_id,
-        staged.message_id is null as is_invented
-    from staged
+        coalesce(shown.message_id, facts.message_id) as message_id,
+        shown.message_id is null as is_invented
+    from shown
     full outer join facts
-        on staged.waba_id = facts.waba_id and staged.message_id = facts.message_id
-    where staged.message_id is null or facts.message_id is null
+        on shown.portfolio_id = facts.portfolio_id and shown.message_id = facts.message_id
+    where shown.message_id is null or facts.message_id is null
 
 )
 

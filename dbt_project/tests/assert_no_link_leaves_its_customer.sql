@@ -4,12 +4,14 @@ with
 links as (
 
     select * from {{ ref('identity_link') }}
+    {{- of_this_run() }}
 
 ),
 
 customer_nodes as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
+    {{- of_this_run() }}
 
 ),
 
@@ -20,11 +22,9 @@ final as (
         links.left_node_id,
         links.right_node_id
     from links
-    left join customer_nodes as left_node
-        on links.portfolio_id = left_node.portfolio_id and links.left_node_id = left_node.node_id
     left join customer_nodes as right_node
         on links.portfolio_id = right_node.portfolio_id and links.right_node_id = right_node.node_id
-    where left_node.customer_key is distinct from right_node.customer_key
+    where links.customer_key is distinct from right_node.customer_key
 
 )
 

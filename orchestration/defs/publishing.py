@@ -4,18 +4,19 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration.defs.landing import WAREHOUSE_POOL
+from orchestration import work
+from orchestration.defs.run import OWNERS, Run
 from orchestration.publish import GateClosed, check_gate, publish
-from orchestration.settings import Settings, UserError
+from orchestration.settings import UserError
 
 
-@dg.asset_check(asset=["marts", "dim_customer"], blocking=True, pool=WAREHOUSE_POOL)
-def publish_gate() -> dg.AssetCheckResult:
+@dg.asset_check(asset=["marts", "dim_customer"], blocking=True)
+def publish_gate(run: Run) -> dg.AssetCheckResult:
     """R12: not too many customers merge, split, change key or lose messages against what is published.
 
     FORCE=1 lets a reviewed change through.
     """
-    settings = Settings()
+    settings = run.settings()
     verdict = check_gate(settings)
     return dg.AssetCheckResult(
         passed=not verdict.reasons or settings.force,
@@ -25,9 +26,11 @@ def publish_gate() -> dg.AssetCheckResult:
             "merged": verdict.merged,
             "split": verdict.split,
             "rekeyed": verdict.rekeyed,
+            "vanished": verdict.vanished,
+            "appeared": verdict.appeared,
             "messages_moved": verdict.moved_messages,
             "messages_of_largest_customer": verdict.largest_now,
-            "worst": dg.MetadataValue.json([list(change) for change in verdict.worst]),
+            "examples": dg.MetadataValue.json([list(change) for change in verdict.examples]),
         },
     )
 
@@ -40,14 +43,14 @@ def build_published_customers(marts: list[dg.AssetKey]) -> dg.AssetsDefinition:
         deps=marts,
         group_name="publishing",
         kinds={"duckdb", "parquet"},
-        owners=["team:data-engineering"],
-        pool=WAREHOUSE_POOL,
+        owners=OWNERS,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
     )
-    def published_customers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def published_customers(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult:
         """PUBLISH_DIR/customers.duckdb and Parquet, swapped in whole: what dashboards read."""
         try:
-            publication = publish(Settings())
+            publication = publish(run.settings())
+            work.finish(run.settings())
         except GateClosed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except UserError as error:

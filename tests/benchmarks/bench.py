@@ -43,15 +43,16 @@ from scipy.sparse.csgraph import connected_components
 from splink.clustering import cluster_pairwise_predictions_at_threshold
 
 from dbt_project.plugins.connected_components import Plugin as Components
-from orchestration.publish import publish, published_path
+from orchestration.publish import publish
 from orchestration.settings import Settings
+from orchestration.versions import published_path
 from tests.build import ROOT, Build
 from tests.conftest import read_csv
 
 LOOKUP = """
-select customers.* from marts.dim_customer_identifier as identifiers
+select customers.* from lookup.identifier as held
 inner join marts.dim_customer as customers using (customer_key)
-where identifiers.identifier_type = ? and identifiers.identifier_value = ?
+where held.key_hash = lookup.key_hash($kind, if($kind = 'phone', lookup.phone_key($value), $value))
 """
 
 
@@ -258,7 +259,7 @@ def lookups(settings: Settings) -> dict[str, float]:
             seconds = [
                 timed(
                     lambda value=value, kind=kind: connection.execute(
-                        LOOKUP, [kind, value]
+                        LOOKUP, {"kind": kind, "value": value}
                     ).fetchall()
                 )
                 for (value,) in values

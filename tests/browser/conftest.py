@@ -19,9 +19,8 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from orchestration.publish import DATABASE, published_path
+from orchestration.versions import DATABASE, published_path
 from tests.build import ROOT
-from tests.marts_to_come import complete
 
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 # An image in Markdown, as a stranger may put into a profile name.
@@ -80,7 +79,6 @@ def sample(published_sample, tmp_path_factory) -> Path:
     """The published sample, with one customer of a hostile name, in a folder of its own."""
     folder = tmp_path_factory.mktemp("dashboard")
     shutil.copy(published_path(published_sample), folder / DATABASE)
-    complete(folder / DATABASE)
     with duckdb.connect(str(folder / DATABASE)) as published:
         published.execute(
             "update marts.dim_customer set profile_name = ? where current_bsuid = ?",

@@ -9,13 +9,13 @@ import duckdb
 import pytest
 from playwright.sync_api import Page, expect
 
-from orchestration.publish import DATABASE, publish, published_path
+from orchestration.publish import publish
 from orchestration.settings import Settings
+from orchestration.versions import DATABASE
 from tests.browser.conftest import HOSTILE, HOSTILE_NAME, dashboard, free_port
 from tests.browser.oidc import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.build import ROOT, Build
 from tests.conftest import read_csv
-from tests.marts_to_come import complete
 from tests.properties import wire
 
 GABI = "BR.2000000000000023"
@@ -159,7 +159,6 @@ def test_an_answer_works_from_the_next_run(page, tmp_path):
             },
         )
         publish(settings)
-        complete(published_path(settings))
 
     run()
     with dashboard(settings.publish_dir, seeds) as address:
@@ -288,7 +287,6 @@ def test_what_is_published_while_the_page_is_open_appears(page, tmp_path):
                 ]
             )
             publish(settings)
-            complete(published_path(settings))
             expect(page.get_by_text(f"{count} of {count} customers")).to_be_visible()
         visit(page, address, "customer")
         page.get_by_role("textbox", name=SEARCH).press_sequentially("bob")

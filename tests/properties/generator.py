@@ -20,10 +20,14 @@ from hypothesis import strategies as st
 from . import wire
 from .wire import Json, Record
 
-PHONES = ("5511900000001", "5511900000002", "5521900000003")
+PHONES = ("5511900000001", "5511900000002", "5521987650003")
+OTHER_SPELLING = {PHONES[2]: "552187650003"}
 BSUIDS = ("BR.1001", "BR.1002", "BR.1003", "US.2001")
 PARENTS = ("BR.ENT.9001", "BR.ENT.9002")
-NAMES = ("Ana", " ana ", "ANA", "Bob", "Bob", "", "🌸", "José", "Jose\u0301", None)
+NAMES = (
+    "Ana", " ana ", "ANA", "Bob", "Bob", "", "🌸", "José", "Jose\u0301", None,
+    "Ana Souza", "ana  souza", "Bob Lima", "Ana 🌸",
+)  # fmt: skip
 USERNAMES = (None, None, "ana.souza", "@Ana.Souza", "bo.k")
 WABAS = ("200000000000001", "200000000000002")
 NUMBERS = (
@@ -39,8 +43,16 @@ Choose = Callable[[int], int]
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 STEPS = (
     0 * DAY, 0 * DAY, SECOND, HOUR, DAY, DAY, 6 * DAY, 7 * DAY, 8 * DAY, 29 * DAY, 31 * DAY,
-    90 * DAY, 179 * DAY, 180 * DAY, 181 * DAY,
+    44 * DAY, 45 * DAY, 46 * DAY, 90 * DAY, 91 * DAY, 179 * DAY, 180 * DAY, 181 * DAY, 366 * DAY,
 )  # fmt: skip
+BODY_TIMES = (
+    datetime(2026, 5, 3, 23, 59, 59, tzinfo=UTC),
+    datetime(2026, 5, 4, tzinfo=UTC),
+    datetime(2026, 7, 1, tzinfo=UTC),
+    datetime(2026, 8, 18, 23, 59, 59, tzinfo=UTC),
+    datetime(2026, 8, 19, tzinfo=UTC),
+)
+CALLED = ("bsuid", "phone", "parent")
 DELAYS = (0 * DAY, 2 * SECOND, 2 * SECOND, HOUR, 3 * DAY, 8 * DAY, 40 * DAY)
 BACKWARDS = (0 * DAY, 0 * DAY, 0 * DAY, SECOND, HOUR, 2 * DAY, 30 * DAY)
 
@@ -71,6 +83,23 @@ KINDS = (
     "user_id_update",
     "fork",
     "join",
+    *("outbound_first",) * 2,
+    *("notified",) * 2,
+    "same_instant",
+    "other_waba",
+    "other_waba",
+    "no_id",
+    "lent_contact",
+    "written_phone",
+    "hidden_history",
+    "bsuid_in_change",
+    "tour",
+    "long_wait",
+    "body_text",
+    "recording",
+    "call_status",
+    "parent_failed",
+    "other_spelling",
 )
 
 
@@ -261,8 +290,9 @@ def _tell(story: _Story, kind: str) -> None:
         phone = story.pick(PHONES) if story.chance(3) else person.phone
         ids = {"bsuid": person.bsuid, "name": person.name, "username": person.username}
         early = story.chance(4)
+        number = {"shares": None, "written": f"+{phone}"} if story.chance(3) else {"shares": phone}
         records.append(
-            wire.shared_contact(at, phone, origin_on_message=early, id=new_id, **ids, **where)
+            wire.shared_contact(at, **number, origin_on_message=early, id=new_id, **ids, **where)
         )
     elif kind == "card":
         origin = story.pick(("other", None))
@@ -271,7 +301,7 @@ def _tell(story: _Story, kind: str) -> None:
             wire.shared_contact(at, story.pick(PHONES), origin=origin, id=new_id, **shown, **where)
         )
     elif kind == "echo":
-        records.append(wire.echo(at, id=new_id, **story.shown(person, name=False), **where))
+        records.append(wire.echo(at, id=new_id, **story.shown(person), **where))
     elif kind == "history":
         shown = story.shown(person, name=False)
         written = at - story.pick((HOUR, 100 * DAY, 400 * DAY))
@@ -284,7 +314,9 @@ def _tell(story: _Story, kind: str) -> None:
     elif kind == "call":
         shown = story.shown(person, name=False)
         call_id = new_id.replace("wamid", "wacid")
-        records.append(wire.call(at, id=call_id, outbound=story.chance(2), **shown, **where))
+        event, duration = story.pick((("connect", None), ("terminate", 0), ("terminate", 31)))
+        how = {"outbound": story.chance(2), "event": event, "duration": duration}
+        records.append(wire.call(at, id=call_id, **how, **shown, **where))
     elif kind == "group_send":
         members = [story.shown(one) for one in story.persons[:2]]
         # nothing tells recipients of one moment apart who share an identifier
@@ -295,7 +327,14 @@ def _tell(story: _Story, kind: str) -> None:
             if (value := one[name])
         ]
         if len(set(shown)) == len(shown):
-            records.append(wire.group_status(at, "delivered", members, id=new_id, **where))
+            older = {"older_names": True} if story.chance(3) else {}
+            records.append(wire.group_status(at, "delivered", members, id=new_id, **older, **where))
+            if story.chance(2):
+                later = {**where, "received": where["received"] + DAY}
+                members = members[:1]
+                records.append(
+                    wire.group_status(at + DAY, "read", members, id=new_id, **older, **later)
+                )
     elif kind == "group_join":
         members = [story.shown(person, name=False)]
         records.append(wire.group_participants(at, members, **where))
@@ -333,6 +372,127 @@ def _tell(story: _Story, kind: str) -> None:
         other = story.pick([bsuid for bsuid in BSUIDS if bsuid != person.bsuid])
         pair = (person.bsuid, other) if kind == "fork" else (other, person.bsuid)
         records.append(wire.rotation(at, *pair, id=new_id, **where))
+
+    else:
+        _tell_of_corners(story, kind, person, at, where, new_id)
+
+
+def _tell_of_corners(
+    story: _Story, kind: str, person: _Person, at: datetime, where: Json, new_id: str
+) -> None:
+    """Happenings at the corners of the rules."""
+    records = story.records
+    other = story.pick([bsuid for bsuid in BSUIDS if bsuid != person.bsuid])
+    if kind == "outbound_first":
+        written = story.pick(("echo", "sent", "delivered", "read", "played"))
+        if written == "echo":
+            records.append(wire.echo(at, id=new_id, phone=person.phone, **where))
+        else:
+            records.append(wire.status(at, written, id=new_id, phone=person.phone, **where))
+    elif kind == "notified":
+        status = story.pick(("delivered", "delivered", "sent"))
+        apart = story.pick((30 * DAY, 45 * DAY, 46 * DAY))
+        for place in range(2 + story.choose(6)):
+            when = at + place * apart
+            if when < END:
+                later = {**where, "received": when + story.pick(DELAYS)}
+                told = {"id": story.new_id(), "phone": person.phone}
+                records.append(wire.status(when, status, **told, **later))
+                story.now = max(story.now, when)
+    elif kind == "same_instant":
+        phones = (person.phone, person.phone if story.chance(2) else story.pick(PHONES))
+        for bsuid, phone in zip((person.bsuid, story.pick(BSUIDS)), phones, strict=True):
+            ids = {"bsuid": bsuid, "phone": phone, "name": story.pick(NAMES)}
+            records.append(wire.message(at, id=story.new_id(), **ids, **where))
+    elif kind == "other_waba":
+        if records:
+            again = copy.deepcopy(story.pick(records))
+            place = story.pick(NUMBERS)
+            entry = again["body"]["entry"][0]
+            entry["id"] = place["waba"]
+            metadata = entry["changes"][0]["value"]["metadata"]
+            metadata["phone_number_id"] = place["number"]
+            later = wire.moment(again["received_at"]) + story.pick((0 * DAY, SECOND, 90 * DAY))
+            records.append({**again, "received_at": wire.iso(later)})
+    elif kind == "no_id":
+        told = wire.message(at, id="", **story.shown(person), **where)
+        records.append(told)
+        if story.chance(2):
+            again = copy.deepcopy(told)
+            contact = again["body"]["entry"][0]["changes"][0]["value"]["contacts"][0]
+            contact["profile"] = {"name": story.pick(("Ana", "Bob", "Ana Souza"))}
+            later = wire.moment(again["received_at"]) + story.pick((SECOND, DAY))
+            records.append({**again, "received_at": wire.iso(later)})
+    elif kind == "lent_contact":
+        hidden = {"bsuid": other, "name": story.pick(NAMES), "username": story.pick(USERNAMES)}
+        told = wire.status(at, "delivered", id=new_id, contact=True, **hidden, **where)
+        value = told["body"]["entry"][0]["changes"][0]["value"]
+        status = story.pick(("failed", "sent", "delivered"))
+        beside = wire.status(at, status, id=story.new_id(), phone=person.phone, **where)
+        value["statuses"] += beside["body"]["entry"][0]["changes"][0]["value"]["statuses"]
+        records.append(told)
+    elif kind == "written_phone":
+        shown = story.shown(person)
+        shape = story.pick(("+{}", "{}@s.whatsapp.net", "+{}@s.whatsapp.net", "{}@g.us"))
+        shown["phone"] = shape.format(person.phone)
+        records.append(wire.message(at, id=new_id, **shown, **where))
+    elif kind == "hidden_history":
+        person.hidden = True
+        written = at - story.pick((HOUR, 100 * DAY))
+        records.append(wire.history(written, id=new_id, phone=person.phone, **where))
+    elif kind == "bsuid_in_change":
+        if story.chance(2):
+            told = wire.rotation(at, None, other, old_phone=person.bsuid, id=new_id, **where)
+        else:
+            told = wire.number_change(at, person.bsuid, other, v11=True, id=new_id, **where)
+        records.append(told)
+        person.bsuid = other
+    elif kind == "tour":
+        third = story.pick(BSUIDS)
+        way = [(person.bsuid, other), (other, person.bsuid), (person.bsuid, third)]
+        for old, new in way[story.choose(2) :]:
+            if old != new:
+                where = {**story.pick(NUMBERS), "received": at + story.pick(DELAYS)}
+                records.append(wire.rotation(at, old, new, id=story.new_id(), **where))
+            at += story.pick((0 * DAY, SECOND, 8 * DAY, 20 * DAY))
+        person.bsuid = third
+    elif kind == "long_wait":
+        old_phone, person.phone = person.phone, story.pick(PHONES)
+        if old_phone != person.phone:
+            how = {"v11": story.chance(3), "id": new_id}
+            records.append(wire.number_change(at, old_phone, person.phone, **how, **where))
+            person.bsuid = story.pick((person.bsuid, other))
+            person.name = story.pick((person.name, *NAMES))
+            story.now = min(END, story.now + story.pick((89 * DAY, 90 * DAY, 91 * DAY, 120 * DAY)))
+            where = {**story.pick(NUMBERS), "received": story.now + story.pick(DELAYS)}
+            ids = {"bsuid": story.pick((person.bsuid, None)), "phone": person.phone}
+            told = {"id": story.new_id(), "name": person.name}
+            records.append(wire.message(story.now, **told, **ids, **where))
+    elif kind == "body_text":
+        when = story.pick(BODY_TIMES)
+        where["received"] = when + story.pick(DELAYS)
+        phone = person.phone if story.chance(4) else None
+        told = {"old_bsuid": person.bsuid, "old_phone": phone, "id": new_id}
+        records.append(wire.rotation_in_body(when, other, **told, **where))
+    elif kind == "recording":
+        event = story.pick(("call_recording_available", "call_transcription_available"))
+        told = {"event": event, "directed": False, "id": new_id.replace("wamid", "wacid")}
+        records.append(wire.call(at, phone=person.phone, **told, **where))
+    elif kind == "call_status":
+        shown = {name: value for name, value in story.shown(person).items() if name in CALLED}
+        status = story.pick(("RINGING", "ACCEPTED", "REJECTED"))
+        told = {"id": new_id.replace("wamid", "wacid"), **shown}
+        records.append(wire.call_status(at, status, **told, **where))
+    elif kind == "other_spelling":
+        phone = OTHER_SPELLING.get(person.phone, person.phone)
+        if story.chance(2):
+            records.append(wire.echo(at, id=new_id, phone=phone, contact=False, **where))
+        else:
+            records.append(wire.status(at, "failed", id=new_id, phone=phone, **where))
+    elif kind == "parent_failed":
+        parent = person.parent or story.pick(PARENTS)
+        slot = {"bsuid": parent} if story.chance(2) else {"parent": parent}
+        records.append(wire.status(at, "failed", id=new_id, **slot, **where))
 
 
 def _first_message(record: Record) -> Json | None:
@@ -469,6 +629,7 @@ OBJECT_IDS = (
     "to_user_id",
     "recipient_user_id",
     "recipient_participant_user_id",
+    "participant_recipient_user_id",
     "user_id",
 )
 
@@ -487,6 +648,28 @@ def duplicate(records: Sequence[Record], rng: random.Random) -> list[Record]:
         for _ in range(rng.choice((0, 0, 1, 1, 3))):
             later = wire.moment(one["received_at"]) + rng.choice((SECOND, HOUR, 7 * DAY))
             again.append({**one, "received_at": wire.iso(later)})
+    return permute([*records, *again], rng)
+
+
+def deliver_elsewhere(
+    records: Sequence[Record], accounts: Sequence[dict[str, str]], rng: random.Random
+) -> list[Record]:
+    """Deliver some records again, later, under another WABA that always was of the same portfolio."""
+    always = {row["waba_id"]: row["portfolio_id"] for row in accounts if not row["valid_from"]}
+    for row in accounts:
+        if row["valid_from"] or row["valid_to"]:
+            always.pop(row["waba_id"], None)
+    siblings: dict[str, list[str]] = defaultdict(list)
+    for waba, portfolio in always.items():
+        siblings[portfolio].append(waba)
+    again = []
+    for single in explode(records):
+        portfolio = always.get(single["body"]["entry"][0]["id"])
+        if portfolio and rng.random() < 0.3:
+            other = copy.deepcopy(single)
+            other["body"]["entry"][0]["id"] = rng.choice(siblings[portfolio])
+            later = wire.moment(single["received_at"]) + rng.choice((SECOND, HOUR, 90 * DAY))
+            again.append({**other, "received_at": wire.iso(later)})
     return permute([*records, *again], rng)
 
 
@@ -601,13 +784,22 @@ def strip_evidence(records: Sequence[Record], rng: random.Random) -> list[Record
     return bare
 
 
-PHONE_SLOTS = ("from", "to", "wa_id", "recipient_id", "recipient_participant_id", "phone_number")
+PHONE_SLOTS = (
+    "from",
+    "to",
+    "wa_id",
+    "recipient_id",
+    "recipient_participant_id",
+    "participant_recipient_id",
+    "phone_number",
+)
 BSUID_SLOTS = (
     *OBJECT_IDS,
     "from_parent_user_id",
     "to_parent_user_id",
     "recipient_parent_user_id",
     "recipient_participant_parent_user_id",
+    "participant_recipient_parent_user_id",
     "parent_user_id",
 )
 

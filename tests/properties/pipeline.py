@@ -35,14 +35,14 @@ def read_resolution(connection: duckdb.DuckDBPyConnection) -> Resolution:
     portfolio_of, key_parts = {}, {}
     for key, portfolio, name, *parts in rows(
         "select customer_key, portfolio_id, node_id, key_received_at, key_event_id, key_identifier"
-        " from intermediate.int_identity__customer_node"
+        " from intermediate.int_identity__resolved_node"
     ):
         customers[key].add(node(name))
         portfolio_of[key] = portfolio
         key_parts[key] = tuple(parts)
     groups: dict[str, set[str]] = defaultdict(set)
     for key, enterprise in rows(
-        "select customer_key, enterprise_customer_key from intermediate.int_identity__enterprise"
+        "select customer_key, enterprise_customer_key from intermediate.int_customer__enterprise"
     ):
         groups[enterprise].add(key)
     return Resolution(

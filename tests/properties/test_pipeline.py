@@ -22,7 +22,8 @@ from . import generator, oracle
 from .pipeline import differences, read_resolution
 from .wire import Record
 
-CASES = int(os.environ.get("PROPERTY_CASES", "500"))
+CASES = int(os.environ.get("PROPERTY_CASES", "300"))
+LINES = 5
 SEED = int(os.environ.get("PROPERTY_SEED", "1"))
 MARTS = (
     "dim_customer",
@@ -32,6 +33,11 @@ MARTS = (
     "identity_review",
     "fct_message",
     "fct_message_recipient",
+    "fct_inbound_thread",
+    "fct_identity_transition_daily",
+    "bridge_customer_business_number",
+    "bsp_readiness_daily",
+    "phone_capture_worklist",
 )
 
 
@@ -63,7 +69,15 @@ def placed():
 def marts(warehouse) -> dict[str, list[tuple]]:
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         return {
-            name: sorted(connection.execute(f"from marts.{name}").fetchall(), key=repr)
+            # which island a row was worked out from is nobody's business but the next run's, and where a
+            # webhook was landed is nothing of the webhook's
+            name: sorted(
+                connection.execute(
+                    "select columns(c -> c not in ('island_id', 'evidence_landing_file', 'evidence_line_number')) "
+                    f"from marts.{name}"
+                ).fetchall(),
+                key=repr,
+            )
             for name in MARTS
         }
 
@@ -99,6 +113,33 @@ def test_order_repeats_and_batches_change_nothing(placed, built, tmp_path_factor
     assert marts(build.warehouse) == marts(built.warehouse)
 
 
+def test_another_waba_of_the_portfolio_changes_nothing(placed, built, tmp_path_factory):
+    """A message is one within its portfolio: the same again under another WABA is no second one."""
+    records, accounts = placed
+    build = Build(tmp_path_factory.mktemp("elsewhere"))
+    twice = generator.deliver_elsewhere(records, accounts, random.Random(SEED))
+    build.run(twice, seeds={"business_accounts": accounts})
+    assert marts(build.warehouse) == marts(built.warehouse)
+
+
+def test_line_by_line_equals_at_once(tmp_path_factory):
+    """Short histories, told one webhook a run, give every row that one run gives."""
+    few = [
+        case
+        for case in generator.sample(3 * CASES, SEED + 1, max_events=LINES)
+        if len(case.records) <= LINES
+    ]
+    cases = [generator.place(case, index) for index, case in enumerate(few[: CASES // 2])]
+    told = [received_apart(case.records) for case in cases]
+    seeds = {"business_accounts": [row for case in cases for row in case.business_accounts]}
+    by_line = Build(tmp_path_factory.mktemp("by-line"))
+    for line in range(LINES):
+        by_line.run([records[line] for records in told if line < len(records)], seeds=seeds)
+    at_once = Build(tmp_path_factory.mktemp("at-once"))
+    at_once.run([record for records in told for record in records], seeds=seeds)
+    assert marts(by_line.warehouse) == marts(at_once.warehouse)
+
+
 def introductions(records) -> list[dict[str, object]]:
     """One webhook per business number that shows nothing else, as old as the number's first record.
 
@@ -130,9 +171,7 @@ def test_adding_equals_rebuilding(placed, tmp_path_factory):
     adding.run(known, seeds=seeds)
     for run in rearranged(records):
         adding.run(run, seeds=seeds)
-        assert adding.query("select value from main.build_state where name = 'mode'") == [
-            ("adding",)
-        ]
+        assert adding.query("select is_rebuilt from main.complete_run") == [(False,)]
     rebuilt = Build(tmp_path_factory.mktemp("rebuilt"))
     rebuilt.run([*known, *records], seeds=seeds)
     assert marts(adding.warehouse) == marts(rebuilt.warehouse)

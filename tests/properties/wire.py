@@ -2,7 +2,8 @@
 
 Every builder returns one landing record, ``{"received_at": iso, "body": {...}}``, of one update.
 ``at`` is the event's own time, ``received`` the receipt time (two seconds later unless given).
-Without ``id`` an id is derived from the content, so the same call twice is the same event twice.
+Without ``id`` an id is derived from the content, so the same call twice is the same event twice; a
+message with an empty ``id`` has none.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def message(
         from_user_id=bsuid,
         from_parent_user_id=parent,
         group_id=group,
-        id=id or _id("wamid", "message", at, bsuid, phone, text),
+        id=_id("wamid", "message", at, bsuid, phone, text) if id is None else id or None,
         timestamp=epoch(at) if timestamp is None else timestamp,
         type="text",
         text={"body": text},
@@ -129,8 +130,9 @@ def message(
 
 def shared_contact(
     at: Moment,
-    shares: str,
+    shares: str | None,
     *,
+    written: str | None = None,
     origin: str | None = "contact_request",
     origin_on_message: bool = False,
     bsuid: str | None = None,
@@ -138,12 +140,14 @@ def shared_contact(
     id: str | None = None,
     **rest: Any,
 ) -> Record:
-    """Build a ``contacts`` message with the number ``shares``.
+    """Build a ``contacts`` message with the number ``shares``, a ``wa_id``, or with one that is only
+    ``written`` as its sender does.
 
     ``origin="contact_request"`` is the sender's own number, attested; ``"other"`` a card passed on
     by hand. Until May 2026 the origin was on the message: ``origin_on_message``.
     """
-    card: Json = {"phones": [{"phone": f"+{shares}", "wa_id": shares, "type": "CELL"}]}
+    phones = _filled(phone=written or f"+{shares}", wa_id=shares, type="CELL")
+    card: Json = {"phones": [phones]}
     if origin == "other":
         card["name"] = {"formatted_name": "Somebody"}
     if origin and not origin_on_message:
@@ -151,7 +155,7 @@ def shared_contact(
     extra: Json = {"type": "contacts", "contacts": [card]}
     if origin and origin_on_message:
         extra["origin"] = origin
-    made = id or _id("wamid", "contacts", at, bsuid, phone, shares, origin)
+    made = id or _id("wamid", "contacts", at, bsuid, phone, shares, written, origin)
     built = message(at, bsuid=bsuid, phone=phone, id=made, extra=extra, **rest)
     value = built["body"]["entry"][0]["changes"][0]["value"]
     value.get("standby", value)["messages"][0].pop("text")
@@ -202,11 +206,14 @@ def group_status(
     *,
     id: str,
     group: str = "G-1",
+    older_names: bool = False,
     **where: Any,
 ) -> Record:
     """Build the aggregated statuses of one group send; a participant has ``bsuid``, ``phone``,
-    ``name``, ``username`` and ``parent``, all optional."""
+    ``name``, ``username`` and ``parent``, all optional. ``older_names``: as until the end of 2025,
+    without contacts."""
     contacts, statuses = [], []
+    slot = "participant_recipient" if older_names else "recipient_participant"
     for person in participants:
         contacts.append(_contact(**{"bsuid": None, "phone": None, **person}))
         statuses.append(
@@ -216,12 +223,15 @@ def group_status(
                 timestamp=epoch(at),
                 recipient_id=group,
                 recipient_type="group",
-                recipient_participant_id=person.get("phone"),
-                recipient_participant_user_id=person.get("bsuid"),
-                recipient_participant_parent_user_id=person.get("parent"),
+                **{
+                    f"{slot}_id": person.get("phone"),
+                    f"{slot}_user_id": person.get("bsuid"),
+                    f"{slot}_parent_user_id": person.get("parent"),
+                },
             )
         )
-    return record("messages", {"contacts": contacts, "statuses": statuses}, at, **where)
+    value = {"statuses": statuses} if older_names else {"contacts": contacts, "statuses": statuses}
+    return record("messages", value, at, **where)
 
 
 def _system(
@@ -367,6 +377,7 @@ def echo(
     *,
     bsuid: str | None = None,
     phone: str | None = None,
+    name: str | None = None,
     username: str | None = None,
     parent: str | None = None,
     id: str | None = None,
@@ -388,7 +399,7 @@ def echo(
     )
     value: Json = {"message_echoes": [item]}
     if contact:
-        value = {"contacts": [_contact(bsuid, phone, None, username, parent)], **value}
+        value = {"contacts": [_contact(bsuid, phone, name, username, parent)], **value}
     if field == "standby":
         value = {"standby": value}
     return record(field, value, at, display=display, **where)
@@ -462,11 +473,14 @@ def call(
     parent: str | None = None,
     outbound: bool = False,
     event: str = "connect",
+    duration: int | None = None,
+    directed: bool = True,
     id: str | None = None,
     display: str = DISPLAY,
     **where: Any,
 ) -> Record:
-    """Build a call, by the user or (``outbound``) by the business."""
+    """Build a call, by the user or (``outbound``) by the business. The news that a recording or
+    a transcript is ready names neither direction nor contact (not ``directed``)."""
     item = _filled(id=id or _id("wacid", at, bsuid, phone, outbound))
     if outbound:
         item |= _filled(**{"from": display}, to=phone, to_user_id=bsuid, to_parent_user_id=parent)
@@ -474,11 +488,36 @@ def call(
         item |= _filled(
             **{"from": phone}, from_user_id=bsuid, from_parent_user_id=parent, to=display
         )
-    item["event"] = event
-    item["timestamp"] = epoch(at)
-    item["direction"] = "BUSINESS_INITIATED" if outbound else "USER_INITIATED"
-    value = {"contacts": [_contact(bsuid, phone, None, username, parent)], "calls": [item]}
+    item |= _filled(event=event, timestamp=epoch(at), duration=duration)
+    value: Json = {"calls": [item]}
+    if directed:
+        item["direction"] = "BUSINESS_INITIATED" if outbound else "USER_INITIATED"
+        value = {"contacts": [_contact(bsuid, phone, None, username, parent)], **value}
     return record("calls", value, at, display=display, **where)
+
+
+def call_status(
+    at: Moment,
+    status: str,
+    *,
+    bsuid: str | None = None,
+    phone: str | None = None,
+    parent: str | None = None,
+    id: str | None = None,
+    **where: Any,
+) -> Record:
+    """Build what became of a call by the business: ``RINGING``, ``ACCEPTED`` or ``REJECTED``."""
+    item = _filled(
+        id=id or _id("wacid", at, bsuid, phone),
+        type="call",
+        status=status,
+        timestamp=epoch(at),
+        recipient_id=phone,
+        recipient_user_id=bsuid,
+        recipient_parent_user_id=parent,
+    )
+    value = {"contacts": [_contact(bsuid, phone)], "statuses": [item]}
+    return record("calls", value, at, **where)
 
 
 def group_participants(

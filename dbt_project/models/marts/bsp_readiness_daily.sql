@@ -1,10 +1,9 @@
 -- How ready each business number's webhooks are for customers without a phone number.
 with
 
-observations as (
+activity as (
 
-    select * from {{ ref('int_identity__observation') }}
-    where observation_kind in ('message', 'status') and phone_number_id is not null and not is_ignored
+    select * from {{ ref('int_identity__activity') }} where phone_number_id is not null
 
 ),
 
@@ -13,16 +12,17 @@ daily as (
     select
         portfolio_id,
         phone_number_id,
-        seen_at::date as activity_date,
-        count(*) as event_count,
-        count(*) filter (where observation_kind = 'message') as message_count,
-        count(*) filter (where observation_kind = 'status') as status_count,
-        count(bsuid) as bsuid_count,
-        count(parent_bsuid) as parent_bsuid_count,
-        count(username) as username_count,
-        count(phone) as phone_count
-    from observations
-    group by all
+        activity_date,
+        sum(message_count + status_count)::bigint as event_count,
+        sum(message_count)::bigint as message_count,
+        sum(status_count)::bigint as status_count,
+        sum(bsuid_count)::bigint as bsuid_count,
+        sum(parent_bsuid_count)::bigint as parent_bsuid_count,
+        sum(username_count)::bigint as username_count,
+        sum(phone_count)::bigint as phone_count
+    from activity
+    group by portfolio_id, phone_number_id, activity_date
+    having sum(message_count + status_count) > 0
 
 ),
 

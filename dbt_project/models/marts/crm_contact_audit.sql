@@ -21,7 +21,11 @@ final as (
         matches.crm_phone,
         matches.crm_phone_e164,
         matches.verdict,
-        matches.verdict_reason,
+        case
+            when matches.verdict <> 'stale_number' then matches.verdict_reason
+            when customers.phone_e164 is null then matches.verdict_reason || ': ask for the new one'
+            else matches.verdict_reason || ': the new one is known'
+        end as verdict_reason,
         matches.customer_key,
         matches.phone_customer_key,
         matches.bsuid_customer_key,

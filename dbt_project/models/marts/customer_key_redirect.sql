@@ -9,25 +9,46 @@ published_keys as (
 
 customer_nodes as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
+    {{- unless_quarantined() }}
+
+),
+
+set_aside as (
+
+    select * from {{ ref('int_identity__resolved_node') }}
+
+),
+
+quarantine as (
+
+    select * from {{ ref('int_identity__quarantine') }}
 
 ),
 
 observations as (
 
-    select * from {{ ref('int_identity__observation') }} where bsuid is not null
+    select * from {{ ref('int_identity__observation') }}
 
 ),
 
-assignments as (
+stays as (
 
-    select * from {{ ref('int_identity__phone_assignment') }} where node_id is not null
+    select * from {{ ref('int_identity__stay') }}
 
 ),
 
 links as (
 
     select * from {{ ref('identity_link') }}
+
+),
+
+quarantined_keys as (
+
+    select distinct customer_key
+    from set_aside
+    where island_id in (select island_id from quarantine)
 
 ),
 
@@ -47,26 +68,35 @@ moved_keys as (
 
 ),
 
--- A key follows the observation it was made from.
-todays_nodes as (
+-- A key follows the observation it was made from: its BSUID, or whoever was on its phone then.
+key_observations as (
 
     select
         moved_keys.customer_key as old_customer_key,
+        moved_keys.identifier,
         observations.portfolio_id,
-        {{ bsuid_node('observations.bsuid') }} as node_id
+        bool_or(observations.bsuid = moved_keys.identifier) as is_bsuid,
+        min(observations.evidence_at) as evidence_at
     from moved_keys
     inner join observations
         on moved_keys.event_id = observations.event_id
-        and moved_keys.identifier = observations.bsuid
-    union
+        and coalesce(moved_keys.waba_id = observations.waba_id, true)
+    group by moved_keys.customer_key, moved_keys.identifier, observations.portfolio_id
+
+),
+
+todays_nodes as (
+
     select
-        moved_keys.customer_key as old_customer_key,
-        assignments.portfolio_id,
-        assignments.node_id
-    from moved_keys
-    inner join assignments
-        on moved_keys.event_id = assignments.event_id
-        and moved_keys.identifier in (assignments.phone, assignments.shown_phone)
+        key_observations.old_customer_key,
+        key_observations.portfolio_id,
+        if(key_observations.is_bsuid, {{ bsuid_node('key_observations.identifier') }}, stays.node_id)
+            as node_id
+    from key_observations
+    asof left join stays
+        on key_observations.portfolio_id = stays.portfolio_id
+        and key_observations.identifier = stays.phone
+        and key_observations.evidence_at >= stays.stays_from
 
 ),
 
@@ -97,9 +127,13 @@ final as (
 
     select
         published_keys.customer_key as old_customer_key,
-        coalesce(current_keys.customer_key, moved_to.customer_key) as customer_key,
+        case
+            when quarantined_keys.customer_key is null
+                then coalesce(current_keys.customer_key, moved_to.customer_key)
+        end as customer_key,
         case
             when current_keys.customer_key is not null then 'current'
+            when quarantined_keys.customer_key is not null then 'quarantined'
             when moved_to.customer_key is null then 'evidence_gone'
             when other_published.customer_key is not null then 'merged'
             else 'rekeyed'
@@ -107,6 +141,7 @@ final as (
         coalesce(linked.linked_at, published_keys.received_at) as effective_at
     from published_keys
     left join current_keys on published_keys.customer_key = current_keys.customer_key
+    left join quarantined_keys on published_keys.customer_key = quarantined_keys.customer_key
     left join moved_to on published_keys.customer_key = moved_to.old_customer_key
     left join published_keys as other_published
         on moved_to.customer_key = other_published.customer_key

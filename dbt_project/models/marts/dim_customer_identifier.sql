@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     on_schema_change='fail',
-    pre_hook="{{ forget(touched_customer()) }}",
+    pre_hook="{{ forget_touched_islands() }}",
 ) }}
 
 -- Every identifier a customer held, and when.
@@ -10,13 +10,15 @@ with
 identifiers as (
 
     select * from {{ ref('int_customer__identifier') }}
-    {{- only(touched_customer()) }}
+    {{- of_this_run() }}
+    {{- unless_quarantined('and') }}
 
 ),
 
 final as (
 
     select
+        island_id,
         customer_key,
         portfolio_id,
         identifier_type,

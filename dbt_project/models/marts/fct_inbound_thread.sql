@@ -1,7 +1,8 @@
 {{ config(
     materialized='incremental',
     on_schema_change='fail',
-    pre_hook="{{ forget(threads_anew(this ~ ' where is_answered is null'), keep='customer_key') }}",
+    pre_hook="{{ forget_touched_islands() }}",
+    post_hook="{{ judge_open_threads() }}",
 ) }}
 
 -- What customers wrote and how soon somebody answered, thread by thread.
@@ -17,7 +18,7 @@ messages as (
         -- a reaction asks nothing and answers nothing; what failed never reached them
         and message_type is distinct from 'reaction'
         and (failed_at is null or delivered_at is not null)
-        {{- only(threads_anew(former('fct_inbound_thread')), 'and') }}
+        {{- of_this_run('and') }}
 
 ),
 
@@ -61,6 +62,7 @@ numbered as (
 threads as (
 
     select
+        min(island_id) as island_id,
         portfolio_id,
         customer_key,
         phone_number_id,
@@ -73,7 +75,7 @@ threads as (
         min(occurred_at) filter (where direction = 'outbound') as first_outbound_at
     from numbered
     where thread_number > 0
-    group by all
+    group by portfolio_id, customer_key, phone_number_id, thread_number
 
 ),
 
@@ -90,6 +92,7 @@ judged as (
 final as (
 
     select
+        judged.island_id,
         judged.thread_id,
         judged.portfolio_id,
         judged.customer_key,

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     on_schema_change='fail',
-    pre_hook="{{ forget('message_id in ' ~ ids_of('int_identity__rekeyed_message'), keep='customer_key') }}",
+    pre_hook="{{ forget_touched_islands() }}",
 ) }}
 
 -- The conversation history, whole across the change of identifiers.
@@ -9,37 +9,39 @@ with
 
 messages as (
 
-    select * from {{ ref('int_whatsapp__message') }}
-    {{- only('message_id in ' ~ ids_of('int_identity__rekeyed_message')) }}
+    select * from {{ ref('int_message__message') }}
 
 ),
 
-message_nodes as (
+owners as (
 
-    select * from {{ ref('int_identity__message_node') }}
-    {{- only('message_id in ' ~ ids_of('int_identity__rekeyed_message')) }}
+    select * from {{ ref('int_message__owner') }}
 
 ),
 
-customer_nodes as (
+quarantine as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_identity__quarantine') }}
 
 ),
 
 final as (
 
     select
+        messages.island_id,
         messages.message_id,
         messages.portfolio_id,
         messages.waba_id,
         messages.phone_number_id,
-        case when not (messages.is_group and messages.direction = 'outbound')
-            then customer_nodes.customer_key end as customer_key,
+        case
+            when messages.is_group and messages.direction = 'outbound' then null
+            when quarantine.island_id is not null then null
+            else owners.customer_key
+        end as customer_key,
         case
             when messages.is_group and messages.direction = 'outbound' then 'group_send'
-            when customer_nodes.customer_key is null
-                then coalesce(message_nodes.unassigned_reason, 'no_identifier')
+            when quarantine.island_id is not null then 'quarantined'
+            else owners.unassigned_reason
         end as unassigned_reason,
         messages.direction,
         messages.message_type,
@@ -54,14 +56,23 @@ final as (
         messages.error_code,
         messages.edited_at,
         messages.revoked_at,
-        messages.reply_to_message_id
+        messages.reply_to_message_id,
+        case
+            when messages.direction = 'inbound' then null
+            when messages.played_at is not null then 'played'
+            when messages.read_at is not null then 'read'
+            when messages.delivered_at is not null then 'delivered'
+            when messages.failed_at is not null then 'failed'
+            when messages.sent_at is not null then 'sent'
+        end as delivery_status,
+        messages.pricing_category,
+        messages.ctwa_clid,
+        messages.callback_data
     from messages
-    left join message_nodes
-        on messages.portfolio_id = message_nodes.portfolio_id
-        and messages.message_id = message_nodes.message_id
-    left join customer_nodes
-        on message_nodes.portfolio_id = customer_nodes.portfolio_id
-        and message_nodes.node_id = customer_nodes.node_id
+    left join owners
+        on messages.portfolio_id = owners.portfolio_id
+        and messages.message_id = owners.message_id
+    left join quarantine on messages.island_id = quarantine.island_id
 
 )
 

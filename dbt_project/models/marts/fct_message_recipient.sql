@@ -1,43 +1,30 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget_touched_islands() }}",
+) }}
+
 -- Delivery of a group send to each participant.
 with
 
 statuses as (
 
-    select * from {{ ref('stg_whatsapp__status') }} where is_group and message_id is not null
-
-),
-
-accounts as (
-
-    select * from {{ ref('int_identity__waba_portfolio') }}
+    select * from {{ ref('int_identity__sighting') }}
+    where observation_kind = 'status' and is_group and message_id is not null
 
 ),
 
 assignments as (
 
-    select * from {{ ref('int_identity__phone_assignment') }} where message_id is not null
+    select * from {{ ref('int_identity__phone_assignment') }}
+    where observation_kind = 'status' and message_id is not null
 
 ),
 
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
-
-),
-
-participants as (
-
-    select
-        {{ portfolio_id_of('accounts', 'statuses') }} as portfolio_id,
-        statuses.message_id,
-        {{ bsuid_of(['statuses.recipient_participant_user_id', 'statuses.recipient_participant_id', 'statuses.contact_user_id']) }}
-            as bsuid,
-        {{ phone_of(['statuses.recipient_participant_id', 'statuses.contact_wa_id']) }} as phone,
-        statuses.status,
-        statuses.occurred_at,
-        statuses.error_code
-    from statuses
-    left join accounts on {{ owned_at('accounts', 'statuses') }}
+    {{- unless_quarantined() }}
 
 ),
 
@@ -50,31 +37,33 @@ phone_nodes as (
         min(node_id) as node_id
     from assignments
     where message_id in (select message_id from statuses)
-    group by all
+    group by portfolio_id, message_id, shown_phone
 
 ),
 
 identified as (
 
     select
-        participants.portfolio_id,
-        participants.message_id,
-        coalesce(participants.bsuid, participants.phone, 'unknown') as participant_id,
-        coalesce({{ bsuid_node('participants.bsuid') }}, phone_nodes.node_id) as node_id,
-        participants.status,
-        participants.occurred_at,
-        participants.error_code
-    from participants
+        statuses.island_id,
+        statuses.portfolio_id,
+        statuses.message_id,
+        coalesce(statuses.bsuid, statuses.phone, 'unknown') as participant_id,
+        coalesce({{ bsuid_node('statuses.bsuid') }}, phone_nodes.node_id) as node_id,
+        statuses.item_type as status,
+        statuses.occurred_at,
+        statuses.error_code
+    from statuses
     left join phone_nodes
-        on participants.portfolio_id = phone_nodes.portfolio_id
-        and participants.message_id = phone_nodes.message_id
-        and participants.phone = phone_nodes.shown_phone
+        on statuses.portfolio_id = phone_nodes.portfolio_id
+        and statuses.message_id = phone_nodes.message_id
+        and statuses.phone = phone_nodes.shown_phone
 
 ),
 
 final as (
 
     select
+        min(identified.island_id) as island_id,
         identified.message_id,
         identified.portfolio_id,
         identified.participant_id,

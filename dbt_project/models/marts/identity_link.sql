@@ -1,3 +1,9 @@
+{{ config(
+    materialized='incremental',
+    on_schema_change='fail',
+    pre_hook="{{ forget_touched_islands() }}",
+) }}
+
 -- The identity graph, and the answer to "why is this one customer".
 with
 
@@ -10,12 +16,14 @@ links as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
+    {{- unless_quarantined() }}
 
 ),
 
 final as (
 
     select
+        customer_nodes.island_id,
         customer_nodes.customer_key,
         links.portfolio_id,
         links.left_node_id,

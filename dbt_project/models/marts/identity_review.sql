@@ -1,15 +1,62 @@
 -- Open questions for a person, each with both sides, the evidence and what to answer.
 with
 
-questions as (
+customer_questions as (
 
     select * from {{ ref('int_identity__question') }}
 
 ),
 
+account_questions as (
+
+    select * from {{ ref('int_identity__account_question') }}
+
+),
+
 customer_nodes as (
 
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_identity__resolved_node') }}
+    {{- unless_quarantined() }}
+
+),
+
+quarantine as (
+
+    select * from {{ ref('int_identity__quarantine') }}
+
+),
+
+quarantine_questions as (
+
+    select
+        portfolio_id,
+        'quarantined' as kind,
+        identifier_type as left_type,
+        identifier_value as left_value,
+        problem as subject,
+        event_id as evidence_event_id,
+        evidence_at as first_seen_at,
+        evidence_at as last_seen_at,
+        1.0 as score,
+        1 as occurrence_count,
+        landing_file as evidence_landing_file,
+        line_number as evidence_line_number
+    from quarantine
+
+),
+
+questions as (
+
+    select * exclude (island_id) from customer_questions
+    union all by name
+    select * from quarantine_questions
+    union all by name
+    select
+        * exclude (occurrence_count),
+        null::timestamp as left_at,
+        null::timestamp as right_at,
+        occurrence_count
+    from account_questions
 
 ),
 
@@ -17,6 +64,11 @@ nodes_of_questions as (
 
     select
         questions.*,
+        case questions.kind
+            {%- for kind, words in question_kinds().items() if words.decision %}
+            when '{{ kind }}' then '{{ words.decision }}'
+            {%- endfor %}
+        end as decision,
         left_node.customer_key as left_customer_key,
         right_node.customer_key as right_customer_key
     from questions
@@ -56,34 +108,22 @@ final as (
         first_seen_at,
         last_seen_at,
         occurrence_count,
+        evidence_landing_file,
+        evidence_line_number,
         case kind
-            when 'phone_two_bsuids' then 'leave split: the number has most likely a new owner'
-            when 'flapping_phone' then 'check the portfolio mapping; must_link only if it is one person'
-            when 'succession_fork' then 'must_link the right pair after asking the customer'
-            when 'succession_cycle' then 'nothing to do unless two people are in it; then cannot_link'
-            when 'backfill_declined' then 'must_link if the history is this customer''s'
-            when 'possible_missed_rotation' then 'must_link: same name and username, old id silent'
-            when 'attested_phone_taken' then 'must_link if both are one person'
-            when 'bsuid_two_phones' then 'nothing to do unless it repeats'
-            when 'bsuid_in_two_portfolios' then 'put both WABAs in one portfolio in business_accounts.csv'
-            when 'portfolio_mapping_proposed' then 'add or correct the WABA in business_accounts.csv'
-            when 'unmapped_waba' then 'add the WABA to business_accounts.csv'
-            when 'malformed_identifier' then 'find the sender of this value'
-            when 'override_problem' then 'correct or remove the override row'
+            {%- for kind, words in question_kinds().items() %}
+            when '{{ kind }}' then '{{ words.answer | replace("'", "''") }}'
+            {%- endfor %}
         end as suggested_decision,
         case
-            when
-                kind in (
-                    'phone_two_bsuids', 'flapping_phone', 'succession_fork', 'backfill_declined',
-                    'possible_missed_rotation', 'attested_phone_taken', 'succession_cycle'
-                )
+            when decision is not null
                 then concat_ws(
                     ',',
                     portfolio_id, left_type, left_value,
                     coalesce(strftime(left_at, '%Y-%m-%dT%H:%M:%S.%f'), ''),
                     right_type, right_value,
                     coalesce(strftime(right_at, '%Y-%m-%dT%H:%M:%S.%f'), ''),
-                    if(kind = 'succession_cycle', 'cannot_link', 'must_link'),
+                    decision,
                     '', '', '', ''
                 )
         end as override_row

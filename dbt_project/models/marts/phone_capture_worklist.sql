@@ -7,12 +7,29 @@ customers as (
 
 ),
 
+business_numbers as (
+
+    select * from {{ ref('bridge_customer_business_number') }}
+
+),
+
+-- They know the number that they dealt with last.
+last_numbers as (
+
+    select
+        customer_key,
+        arg_max(phone_number_id, (last_seen_at, phone_number_id)) as phone_number_id
+    from business_numbers
+    group by customer_key
+
+),
+
 reasons as (
 
     select
         *,
         case
-            when phone_status = 'window_closing' then 'window_closing'
+            when phone_status in ('window_closing', 'window_closed') then phone_status
             when phone_status = 'hidden' then 'hidden'
             when phone_status in ('never_seen', 'released') then 'phone_not_known'
         end as capture_reason
@@ -24,31 +41,35 @@ reasons as (
 final as (
 
     select
-        customer_key,
-        portfolio_id,
-        current_bsuid,
-        username,
-        profile_name,
-        phone_status,
-        capture_reason,
-        case when capture_reason = 'window_closing' then phone_window_closes_at end as ask_before,
+        reasons.customer_key,
+        reasons.portfolio_id,
+        reasons.current_bsuid,
+        reasons.username,
+        reasons.profile_name,
+        reasons.phone_status,
+        reasons.capture_reason,
+        last_numbers.phone_number_id as ask_from_phone_number_id,
+        case
+            when reasons.capture_reason in ('window_closing', 'window_closed') then reasons.phone_window_closes_at
+        end as ask_before,
         row_number() over (
-            partition by portfolio_id
             order by
-                case capture_reason
+                case reasons.capture_reason
                     when 'window_closing' then 1
-                    when 'hidden' then 2
-                    else 3
+                    when 'window_closed' then 2
+                    when 'hidden' then 3
+                    else 4
                 end,
-                phone_window_closes_at,
-                last_inbound_at desc,
-                customer_key
+                reasons.phone_window_closes_at,
+                reasons.last_inbound_at desc,
+                reasons.customer_key
         )::integer as priority,
-        last_inbound_at,
-        inbound_message_count,
-        marketing_opt_out
+        reasons.last_inbound_at,
+        reasons.inbound_message_count,
+        reasons.marketing_opt_out
     from reasons
-    where capture_reason is not null
+    left join last_numbers on reasons.customer_key = last_numbers.customer_key
+    where reasons.capture_reason is not null
 
 )
 

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -19,7 +21,7 @@ parsed as (
 
 ),
 
-shown as (
+final as (
 
     select
         {{ item_columns([
@@ -32,12 +34,6 @@ shown as (
         {{ blank_to_null('value.waba_info.waba_id') }} as updated_waba_id,
         {{ blank_to_null('value.waba_info.owner_business_id') }} as owner_business_id
     from parsed
-
-),
-
-final as (
-
-    {{ first_of('shown', ['event_id'], ['source_field']) }}
 
 )
 

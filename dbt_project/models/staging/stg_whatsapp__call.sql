@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -13,6 +15,7 @@ named as (
         {{ blank_to_null('item.id') }} as call_id,
         {{ blank_to_null('item.event') }} as call_event,
         {{ blank_to_null('item.direction') }} as direction,
+        {{ blank_to_null('item.duration') }} as duration_text,
         {{ blank_to_null('item."from"') }} as from_id,
         {{ blank_to_null('item.from_user_id') }} as from_user_id,
         {{ blank_to_null('item.from_parent_user_id') }} as from_parent_user_id,
@@ -24,13 +27,27 @@ named as (
 
 ),
 
+-- Where nothing says who called: whoever is not the business.
+judged as (
+
+    select
+        *,
+        coalesce(
+            direction = 'USER_INITIATED',
+            from_user_id is not null
+            or coalesce(from_id <> regexp_replace(display_phone_number, '[^0-9]', '', 'g'), false)
+        ) as is_user_call
+    from named
+
+),
+
 people as (
 
     select
         *,
-        coalesce(from_user_id, to_user_id) as person_user_id,
-        case when direction = 'BUSINESS_INITIATED' then to_id else from_id end as person_wa_id
-    from named
+        if(is_user_call, from_user_id, to_user_id) as person_user_id,
+        if(is_user_call, from_id, to_id) as person_wa_id
+    from judged
 
 ),
 
@@ -44,13 +61,15 @@ joined as (
 
 ),
 
-shown as (
+final as (
 
     select
-        {{ rare_item_columns('coalesce(call_id, ' ~ content_id(['waba_id', 'event_at', 'call_event', 'direction', 'from_id', 'from_user_id', 'to_id', 'to_user_id']) ~ ')') }},
+        {{ rare_item_columns('coalesce(call_id, ' ~ content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'call_event', 'direction', 'from_id', 'from_user_id', 'to_id', 'to_user_id']) ~ ')') }},
         call_id,
         call_event,
         direction,
+        is_user_call,
+        coalesce(try_cast(duration_text as integer) > 0, false) as is_answered,
         from_id,
         from_user_id,
         from_parent_user_id,
@@ -58,12 +77,6 @@ shown as (
         to_user_id,
         to_parent_user_id
     from joined
-
-),
-
-final as (
-
-    {{ first_of('shown', ['waba_id', 'event_id', 'call_event'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'call_id', 'call_event', 'direction', 'from_id', 'from_user_id', 'from_parent_user_id', 'to_id', 'to_user_id', 'to_parent_user_id']) }}
 
 )
 

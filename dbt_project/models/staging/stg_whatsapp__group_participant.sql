@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -59,10 +61,10 @@ joined as (
 
 ),
 
-shown as (
+final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'group_id', 'participant_event', 'wa_id', 'user_id', 'parent_user_id', 'username', 'input']), has_contacts=false) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'group_id', 'participant_event', 'wa_id', 'user_id', 'parent_user_id', 'username', 'input']), has_contacts=false) }},
         group_id,
         participant_event,
         wa_id,
@@ -71,12 +73,6 @@ shown as (
         username,
         input
     from joined
-
-),
-
-final as (
-
-    {{ first_of('shown', ['event_id'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'group_id', 'participant_event', 'wa_id', 'user_id', 'parent_user_id', 'username', 'input']) }}
 
 )
 

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -59,10 +61,10 @@ joined as (
 
 ),
 
-shown as (
+final as (
 
     select
-        {{ rare_item_columns('coalesce(message_id, ' ~ content_id(['waba_id', 'event_at', 'message_type', 'thread_id', 'thread_wa_id', 'thread_user_id', 'from_id', 'from_user_id', 'to_id']) ~ ')', has_contacts=false) }},
+        {{ rare_item_columns('coalesce(message_id, ' ~ content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'message_type', 'thread_id', 'thread_wa_id', 'thread_user_id', 'from_id', 'from_user_id', 'to_id']) ~ ')', has_contacts=false) }},
         message_id,
         message_type,
         thread_id,
@@ -80,12 +82,6 @@ shown as (
         )
         or (from_id is null and from_user_id is null) as is_from_business
     from joined
-
-),
-
-final as (
-
-    {{ first_of('shown', ['waba_id', 'event_id'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'message_id', 'message_type', 'thread_id', 'thread_wa_id', 'thread_user_id', 'thread_parent_user_id', 'thread_username', 'from_id', 'from_user_id', 'from_parent_user_id', 'to_id', 'history_status', 'is_from_business']) }}
 
 )
 

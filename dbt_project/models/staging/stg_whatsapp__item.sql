@@ -7,7 +7,7 @@ with
 webhooks as (
 
     select * from {{ source('raw', 'webhook') }}
-    {{- only('load_id > ' ~ last_load_id()) }}
+    {{- landed_since() }}
 
 ),
 
@@ -252,8 +252,15 @@ identified as (
             when item_kind = 'echo' then {{ blank_to_null('message.to_parent_user_id') }}
             else {{ blank_to_null('message.from_parent_user_id') }}
         end as parent_user_id,
-        {{ blank_to_null('status.recipient_participant_id') }} as participant_id,
-        {{ blank_to_null('status.recipient_participant_user_id') }} as participant_user_id,
+        -- named otherwise until the end of 2025
+        coalesce(
+            {{ blank_to_null('status.recipient_participant_id') }},
+            {{ blank_to_null('status.participant_recipient_id') }}
+        ) as participant_id,
+        coalesce(
+            {{ blank_to_null('status.recipient_participant_user_id') }},
+            {{ blank_to_null('status.participant_recipient_user_id') }}
+        ) as participant_user_id,
         {{ blank_to_null('status.recipient_participant_parent_user_id') }}
             as participant_parent_user_id
     from placed
@@ -275,8 +282,9 @@ people as (
 
 ),
 
--- A contact belongs to an item by its ids, never by its place: the user id, else the phone, else it is the only one
--- and nothing speaks against it. Another phone does, unless the item is the only one too: then it is another spelling.
+-- A contact belongs to an item by its ids, never by its place: the user id, else the phone. The only contact stands in
+-- for an item where it names nobody, or where the item is alone too; one without a phone never for an item that shows a
+-- phone only: beside it, it is somebody else's.
 -- The place is only where to look first.
 positioned as (
 
@@ -312,7 +320,12 @@ matched as (
             when nullif(candidate.user_id, '') <> person_user_id then null
             when candidate.wa_id = person_wa_id then candidate
             when contact_count > 1 then null
-            when is_alone or person_wa_id is null or nullif(candidate.wa_id, '') is null then candidate
+            when nullif(candidate.user_id, '') is null and nullif(candidate.wa_id, '') is null
+                and nullif(candidate.parent_user_id, '') is null
+                then candidate
+            when is_alone
+                and (nullif(candidate.wa_id, '') is not null or person_wa_id is null or person_user_id is not null)
+                then candidate
         end as contact
     from candidates
 
@@ -348,7 +361,7 @@ final as (
         {{ blank_to_null('contact.profile.name') }} as contact_profile_name,
         contact is not null as has_contact,
         {{ blank_to_null(
-            'coalesce(message.identity.hash, contact.identity_key_hash)'
+            'coalesce(message.identity.hash, contact.identity_key_hash, status.recipient_identity_key_hash)'
         ) }} as identity_key_hash,
         {{ blank_to_null('message.group_id') }} as group_id,
         {{ blank_to_null('message.context.id') }} as reply_to_message_id,
@@ -361,6 +374,9 @@ final as (
         participant_user_id,
         participant_parent_user_id,
         try_cast(status.errors[1].code as integer) as error_code,
+        {{ blank_to_null('status.pricing.category') }} as pricing_category,
+        {{ blank_to_null('status.biz_opaque_callback_data') }} as callback_data,
+        {{ blank_to_null('message.referral.ctwa_clid') }} as ctwa_clid,
         case when has_detail then {{ json_part('body_text', item_path()) }} end as detail
     from matched
 

@@ -4,7 +4,8 @@ with
 
 items as (
 
-    {{ first_receipts("item_kind = 'message' and item_type is distinct from 'system'") }}
+    select * from {{ ref('stg_whatsapp__item') }}
+    where item_kind = 'message' and item_type is distinct from 'system'
 
 ),
 
@@ -20,7 +21,8 @@ final as (
         group_id,
         reply_to_message_id,
         original_message_id,
-        identity_key_hash
+        identity_key_hash,
+        ctwa_clid
     from items
 
 )

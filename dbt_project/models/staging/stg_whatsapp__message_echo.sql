@@ -4,7 +4,8 @@ with
 
 items as (
 
-    {{ first_receipts("item_kind = 'echo'", 'stg_whatsapp__rare_item') }}
+    select * from {{ ref('stg_whatsapp__rare_item') }}
+    where item_kind = 'echo'
 
 ),
 

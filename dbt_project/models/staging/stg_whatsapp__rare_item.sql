@@ -7,7 +7,7 @@ with
 items as (
 
     select * from {{ ref('stg_whatsapp__item') }}
-    {{- only('load_id > ' ~ last_load_id()) }}
+    {{- landed_since() }}
 
 ),
 

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -30,10 +32,10 @@ joined as (
 
 ),
 
-shown as (
+final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'action', 'wa_id', 'user_id', 'parent_user_id', 'username', 'full_name']), has_contacts=false) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'action', 'wa_id', 'user_id', 'parent_user_id', 'username', 'full_name']), has_contacts=false) }},
         action,
         wa_id,
         user_id,
@@ -41,12 +43,6 @@ shown as (
         username,
         full_name
     from joined
-
-),
-
-final as (
-
-    {{ first_of('shown', ['event_id'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'action', 'wa_id', 'user_id', 'parent_user_id', 'username', 'full_name']) }}
 
 )
 

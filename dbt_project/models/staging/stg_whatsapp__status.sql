@@ -4,9 +4,8 @@ with
 
 items as (
 
-    {{ first_receipts(
-        "item_kind = 'status' and source_field is distinct from 'calls' and status_type is distinct from 'call'"
-    ) }}
+    select * from {{ ref('stg_whatsapp__item') }}
+    where item_kind = 'status' and source_field is distinct from 'calls' and status_type is distinct from 'call'
 
 ),
 
@@ -24,6 +23,8 @@ final as (
         participant_user_id as recipient_participant_user_id,
         participant_parent_user_id as recipient_participant_parent_user_id,
         error_code,
+        pricing_category,
+        callback_data,
         coalesce(recipient_type = 'group', false) as is_group
     from items
 

@@ -1,8 +1,11 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
 
-    {{ first_receipts("item_kind = 'message' and item_type = 'system'", 'stg_whatsapp__rare_item') }}
+    select * from {{ ref('stg_whatsapp__rare_item') }}
+    where item_kind = 'message' and item_type = 'system'
 
 ),
 

@@ -8,14 +8,14 @@ with
 items as not materialized (
 
     select * from {{ ref('stg_whatsapp__item') }}
-    {{- only('load_id > ' ~ last_load_id()) }}
+    {{- landed_since() }}
 
 ),
 
 webhooks as (
 
     select * from {{ source('raw', 'webhook') }}
-    {{- only('load_id > ' ~ last_load_id()) }}
+    {{- landed_since() }}
 
 ),
 
@@ -210,7 +210,7 @@ unknown as (
 
 ),
 
-final as (
+found as (
 
     select
         load_id,
@@ -223,6 +223,29 @@ final as (
         cast(regexp_extract(min(example), '[0-9]+$') as integer) as example_line_number
     from unknown
     group by load_id, kind, path
+
+),
+
+-- That a load was looked through is remembered even where it has nothing new: nobody looks through it again.
+looked_through as (
+
+    select
+        load_id,
+        'load' as kind,
+        '' as path,
+        count(*) as occurrences,
+        min(received_at) as first_received_at,
+        max(received_at) as last_received_at
+    from items
+    group by load_id
+
+),
+
+final as (
+
+    select * from found
+    union all by name
+    select * from looked_through
 
 )
 

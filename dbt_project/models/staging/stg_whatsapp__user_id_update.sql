@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -30,22 +32,16 @@ joined as (
 
 ),
 
-shown as (
+final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id'])) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id'])) }},
         wa_id,
         previous_user_id,
         user_id,
         previous_parent_user_id,
         parent_user_id
     from joined
-
-),
-
-final as (
-
-    {{ first_of('shown', ['event_id'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'wa_id', 'previous_user_id', 'user_id', 'previous_parent_user_id', 'parent_user_id']) }}
 
 )
 

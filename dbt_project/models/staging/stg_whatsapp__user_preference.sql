@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 items as (
@@ -31,10 +33,10 @@ joined as (
 
 ),
 
-shown as (
+final as (
 
     select
-        {{ rare_item_columns(content_id(['waba_id', 'event_at', 'wa_id', 'user_id', 'parent_user_id', 'category', 'preference', 'detail'])) }},
+        {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'wa_id', 'user_id', 'parent_user_id', 'category', 'preference', 'detail'])) }},
         wa_id,
         user_id,
         parent_user_id,
@@ -42,12 +44,6 @@ shown as (
         preference,
         detail
     from joined
-
-),
-
-final as (
-
-    {{ first_of('shown', ['event_id'], ['phone_number_id', 'occurred_at', 'contact_wa_id', 'contact_user_id', 'contact_parent_user_id', 'contact_username', 'contact_profile_name', 'wa_id', 'user_id', 'parent_user_id', 'category', 'preference', 'detail']) }}
 
 )
 
