@@ -103,6 +103,14 @@ def address(sample, seeds) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def questions(sample) -> int:
+    """How many questions are open."""
+    with duckdb.connect(str(sample / DATABASE), read_only=True) as published:
+        [(count,)] = published.execute("select count(*) from marts.identity_review").fetchall()
+    return count
+
+
+@pytest.fixture(scope="session")
 def key_of(sample):
     """The customer_key of a BSUID."""
 

@@ -52,9 +52,9 @@ def metric(page: Page, label: str):
     return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue")
 
 
-def test_every_page_is_reached_from_the_menu(page, address):
+def test_every_page_is_reached_from_the_menu(page, address, questions):
     visit(page, address, "")
-    expect(metric(page, "Questions to answer")).to_have_text("15")
+    expect(metric(page, "Questions to answer")).to_have_text(str(questions))
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(6)
     menu = ["Overview", "Needs your answer", "Ask for the number", "Customer", "Business numbers"]
     for title in [*menu[1:], "CRM check", "Overview"]:
@@ -120,19 +120,19 @@ def answer_as(page: Page, author: str) -> None:
     expect(page.get_by_text("become one customer")).to_be_visible()
 
 
-def test_a_question_is_answered_and_the_answer_undone(page, address, seeds):
+def test_a_question_is_answered_and_the_answer_undone(page, address, seeds, questions):
     file = seeds / "identity_overrides.csv"
     before = file.read_bytes()
     visit(page, address, "review")
-    expect(page.get_by_text("15 open questions")).to_be_visible()
+    expect(page.get_by_text(f"{questions} open questions")).to_be_visible()
     answer_as(page, "Rita")
     assert file.read_bytes() == before
     page.get_by_role("button", name="Save the answer").click()
-    expect(page.get_by_text("14 open questions")).to_be_visible()
+    expect(page.get_by_text(f"{questions - 1} open questions")).to_be_visible()
     row = read_csv(file)[-1]
     assert (row["author"], row["decision"]) == ("Rita", "must_link")
     page.get_by_role("button", name="Undo").first.click()
-    expect(page.get_by_text("15 open questions")).to_be_visible()
+    expect(page.get_by_text(f"{questions} open questions")).to_be_visible()
     assert file.read_bytes() == before
 
 
@@ -183,7 +183,7 @@ def test_an_answer_works_from_the_next_run(page, tmp_path):
         ({"email": "eve@stranger.com", "email_verified": True}, "nothing"),
     ],
 )
-def test_who_logs_in_has_a_role(page, sample, seeds, tmp_path, person, may):
+def test_who_logs_in_has_a_role(page, sample, seeds, questions, tmp_path, person, may):
     port = free_port()
     with Provider(free_port()) as provider:
         provider.person = person
@@ -212,7 +212,7 @@ def test_who_logs_in_has_a_role(page, sample, seeds, tmp_path, person, may):
                 return
             expect(page.get_by_test_id("stMetric").first).to_be_visible()
             page.get_by_test_id("stSidebarNav").get_by_text("Needs your answer").click()
-            expect(page.get_by_text("15 open questions")).to_be_visible()
+            expect(page.get_by_text(f"{questions} open questions")).to_be_visible()
             same = page.get_by_role("button", name="Same person")
             if may == "answer":
                 expect(same).to_be_enabled()
