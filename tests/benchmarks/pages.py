@@ -18,7 +18,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from orchestration.publish import publish
+from orchestration.publish import FUNCTIONS, publish
 from orchestration.versions import PARQUET, published_path
 from orchestration.settings import Settings
 from tests.build import ROOT, Build
@@ -38,7 +38,7 @@ SEARCHED = {
 }
 # As many rows in a warehouse of any size.
 ONCE = {
-    "bsp_readiness_daily", "dim_business_number", "fct_identity_transition_daily", "dim_date", "publication",
+    "bsp_readiness_daily", "calling_code", "dim_business_number", "fct_identity_transition_daily", "dim_date", "publication",
     "identity_change_log",
 }  # fmt: skip
 
@@ -48,10 +48,12 @@ def multiply(source: Path, target: Path, copies: int) -> int:
     connection = duckdb.connect()
     connection.execute(f"attach '{source}' as one (read_only)")
     connection.execute(f"attach '{target}' as many (row_group_size 8192)")
-    connection.execute("create schema many.marts; create schema many.gate")
+    connection.execute(
+        "create schema many.marts; create schema many.gate; create schema many.lookup"
+    )
     names = connection.execute(
         "select schema_name || '.' || table_name, table_name from duckdb_tables() "
-        "where database_name = 'one'"
+        "where database_name = 'one' and table_name <> 'identifier'"
     ).fetchall()
     for path, name in names:
         columns = [row[0] for row in connection.execute(f"describe one.{path}").fetchall()]
@@ -63,6 +65,9 @@ def multiply(source: Path, target: Path, copies: int) -> int:
             f"from one.{path}, range({1 if name in ONCE else copies}) as copies (copy) "
             + (f"order by {order}" if order else "")
         )
+    connection.execute("use many")
+    connection.execute(FUNCTIONS.read_text())  # makes lookup.identifier
+    connection.execute("use memory")
     (count,) = connection.execute("select count(*) from many.marts.dim_customer").fetchone()
     connection.close()
     return count
