@@ -122,7 +122,7 @@ torn_links as (
 repeated_nodes as (
 
     select
-        min(island_id) as island_id,
+        unnest(list_distinct(list(island_id))) as island_id,
         node_id || ' belongs to two customers' as problem
     from customer_nodes
     group by portfolio_id, node_id
@@ -133,7 +133,7 @@ repeated_nodes as (
 repeated_customers as (
 
     select
-        min(profiles.island_id) as island_id,
+        unnest(list_distinct(list(profiles.island_id))) as island_id,
         'customer_key ' || profiles.customer_key || ' has several rows' as problem
     from profiles
     left join phones using (portfolio_id, customer_key)
@@ -145,7 +145,7 @@ repeated_customers as (
 repeated_identifiers as (
 
     select
-        min(island_id) as island_id,
+        unnest(list_distinct(list(island_id))) as island_id,
         identifier_value || ' is held twice from one moment' as problem
     from identifiers
     group by portfolio_id, customer_key, identifier_type, identifier_value, valid_from
@@ -156,7 +156,7 @@ repeated_identifiers as (
 repeated_history as (
 
     select
-        min(island_id) as island_id,
+        unnest(list_distinct(list(island_id))) as island_id,
         'two rows of the history of ' || customer_key || ' begin at one moment' as problem
     from history
     group by customer_key, valid_from
@@ -167,7 +167,7 @@ repeated_history as (
 repeated_messages as (
 
     select
-        min(island_id) as island_id,
+        unnest(list_distinct(list(island_id))) as island_id,
         'message ' || message_id || ' has several rows' as problem
     from messages
     group by portfolio_id, message_id

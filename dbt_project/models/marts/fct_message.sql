@@ -25,54 +25,82 @@ quarantine as (
 
 ),
 
+published as (
+
+    select * from messages
+    where island_id not in (select island_id from quarantine)
+
+),
+
+-- What breaks an invariant may be there twice, or be two customers'.
+set_aside as (
+
+    select * from messages
+    where island_id in (select island_id from quarantine)
+    qualify row_number() over (partition by portfolio_id, message_id order by occurred_at, waba_id) = 1
+
+),
+
+owned as (
+
+    select
+        published.*,
+        owners.customer_key,
+        owners.unassigned_reason
+    from published
+    left join owners
+        on published.portfolio_id = owners.portfolio_id
+        and published.message_id = owners.message_id
+    union all by name
+    select
+        *,
+        'quarantined' as unassigned_reason
+    from set_aside
+
+),
+
 final as (
 
     select
-        messages.island_id,
-        messages.message_id,
-        messages.portfolio_id,
-        messages.waba_id,
-        messages.phone_number_id,
+        island_id,
+        message_id,
+        portfolio_id,
+        waba_id,
+        phone_number_id,
         case
-            when messages.is_group and messages.direction = 'outbound' then null
-            when quarantine.island_id is not null then null
-            else owners.customer_key
+            when is_group and direction = 'outbound' then null
+            else customer_key
         end as customer_key,
         case
-            when messages.is_group and messages.direction = 'outbound' then 'group_send'
-            when quarantine.island_id is not null then 'quarantined'
-            else owners.unassigned_reason
+            when is_group and direction = 'outbound' then 'group_send'
+            else unassigned_reason
         end as unassigned_reason,
-        messages.direction,
-        messages.message_type,
-        messages.source_field,
-        messages.is_group,
-        messages.occurred_at,
-        messages.sent_at,
-        messages.delivered_at,
-        messages.read_at,
-        messages.played_at,
-        messages.failed_at,
-        messages.error_code,
-        messages.edited_at,
-        messages.revoked_at,
-        messages.reply_to_message_id,
+        direction,
+        message_type,
+        source_field,
+        is_group,
+        occurred_at,
+        sent_at,
+        delivered_at,
+        read_at,
+        played_at,
+        failed_at,
+        error_code,
+        edited_at,
+        revoked_at,
+        reply_to_message_id,
         case
-            when messages.direction = 'inbound' then null
-            when messages.played_at is not null then 'played'
-            when messages.read_at is not null then 'read'
-            when messages.delivered_at is not null then 'delivered'
-            when messages.failed_at is not null then 'failed'
-            when messages.sent_at is not null then 'sent'
+            when direction = 'inbound' then null
+            when played_at is not null then 'played'
+            when read_at is not null then 'read'
+            when delivered_at is not null then 'delivered'
+            when failed_at is not null then 'failed'
+            when sent_at is not null then 'sent'
         end as delivery_status,
-        messages.pricing_category,
-        messages.ctwa_clid,
-        messages.callback_data
-    from messages
-    left join owners
-        on messages.portfolio_id = owners.portfolio_id
-        and messages.message_id = owners.message_id
-    left join quarantine on messages.island_id = quarantine.island_id
+        pricing_category,
+        ctwa_clid,
+        callback_data
+    from owned
 
 )
 
