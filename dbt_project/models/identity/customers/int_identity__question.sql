@@ -299,28 +299,7 @@ judged_overrides as (
 
 ),
 
-override_problem as (
-
-    select
-        portfolio_id,
-        'override_problem' as kind,
-        left_type,
-        left_value,
-        left_at,
-        right_type,
-        right_value,
-        right_at,
-        final_problem as subject,
-        'override:' || override_id as evidence_event_id,
-        decided_at as first_seen_at,
-        decided_at as last_seen_at,
-        1.0 as score
-    from judged_overrides
-    where final_problem is not null
-
-),
-
-unioned as (
+questions as (
 
     select * from phone_two_bsuids
     union all by name
@@ -333,50 +312,108 @@ unioned as (
     select * from possible_missed_rotation
     union all by name
     select * from attested_phone_taken
-    union all by name
-    select * from override_problem
+
+),
+
+asked as (
+
+    select
+        questions.*,
+        least(left_nodes.node_id, right_nodes.node_id) as low_node_id,
+        greatest(left_nodes.node_id, right_nodes.node_id) as high_node_id
+    from questions
+    left join nodes as left_nodes
+        on questions.portfolio_id = left_nodes.portfolio_id
+        and questions.left_type = left_nodes.node_kind
+        and questions.left_value = left_nodes.identifier_value
+        and questions.left_at is not distinct from left_nodes.opened_at
+    left join nodes as right_nodes
+        on questions.portfolio_id = right_nodes.portfolio_id
+        and questions.right_type = right_nodes.node_kind
+        and questions.right_value = right_nodes.identifier_value
+        and questions.right_at is not distinct from right_nodes.opened_at
 
 ),
 
 -- A pair a person has decided on is no question any more.
 undecided as (
 
+    select asked.* exclude (low_node_id, high_node_id)
+    from asked
+    left join overrides
+        on asked.portfolio_id = overrides.portfolio_id
+        and overrides.problem is null
+        and asked.low_node_id = least(overrides.left_node_id, overrides.right_node_id)
+        and asked.high_node_id = greatest(overrides.left_node_id, overrides.right_node_id)
+        and asked.low_node_id <> asked.high_node_id
+    where overrides.override_id is null
+
+),
+
+-- "Different people" said of a pair that was asked about is an answer, also where no link was to be cut.
+answers as (
+
+    select distinct
+        portfolio_id,
+        low_node_id,
+        high_node_id
+    from asked
+
+),
+
+override_problem as (
+
     select
-        unioned.portfolio_id,
-        unioned.kind,
-        unioned.left_type,
-        unioned.left_value,
-        unioned.left_at,
-        unioned.right_type,
-        unioned.right_value,
-        unioned.right_at,
-        unioned.subject,
-        min(unioned.evidence_event_id) as evidence_event_id,
-        min(unioned.first_seen_at) as first_seen_at,
-        max(unioned.last_seen_at) as last_seen_at,
-        max(unioned.score) as score,
+        judged_overrides.portfolio_id,
+        'override_problem' as kind,
+        judged_overrides.left_type,
+        judged_overrides.left_value,
+        judged_overrides.left_at,
+        judged_overrides.right_type,
+        judged_overrides.right_value,
+        judged_overrides.right_at,
+        judged_overrides.final_problem as subject,
+        'override:' || judged_overrides.override_id as evidence_event_id,
+        judged_overrides.decided_at as first_seen_at,
+        judged_overrides.decided_at as last_seen_at,
+        1.0 as score
+    from judged_overrides
+    left join answers
+        on judged_overrides.portfolio_id = answers.portfolio_id
+        and answers.low_node_id = least(judged_overrides.left_node_id, judged_overrides.right_node_id)
+        and answers.high_node_id = greatest(judged_overrides.left_node_id, judged_overrides.right_node_id)
+    where
+        judged_overrides.final_problem is not null
+        and not (judged_overrides.final_problem = 'no_such_link' and answers.low_node_id is not null)
+
+),
+
+unioned as (
+
+    select * from undecided
+    union all by name
+    select * from override_problem
+
+),
+
+counted as (
+
+    select
+        portfolio_id,
+        kind,
+        left_type,
+        left_value,
+        left_at,
+        right_type,
+        right_value,
+        right_at,
+        subject,
+        min(evidence_event_id) as evidence_event_id,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        max(score) as score,
         count(*) as occurrence_count
     from unioned
-    left join nodes as left_nodes
-        on unioned.portfolio_id = left_nodes.portfolio_id
-        and unioned.left_type = left_nodes.node_kind
-        and unioned.left_value = left_nodes.identifier_value
-        and unioned.left_at is not distinct from left_nodes.opened_at
-    left join nodes as right_nodes
-        on unioned.portfolio_id = right_nodes.portfolio_id
-        and unioned.right_type = right_nodes.node_kind
-        and unioned.right_value = right_nodes.identifier_value
-        and unioned.right_at is not distinct from right_nodes.opened_at
-    left join overrides
-        on unioned.portfolio_id = overrides.portfolio_id
-        and unioned.kind <> 'override_problem'
-        and overrides.problem is null
-        and least(left_nodes.node_id, right_nodes.node_id)
-        = least(overrides.left_node_id, overrides.right_node_id)
-        and greatest(left_nodes.node_id, right_nodes.node_id)
-        = greatest(overrides.left_node_id, overrides.right_node_id)
-        and left_nodes.node_id <> right_nodes.node_id
-    where overrides.override_id is null
     group by all
 
 ),
@@ -385,10 +422,10 @@ final as (
 
     select
         islands.island_id,
-        undecided.*
-    from undecided
+        counted.*
+    from counted
     inner join islands
-        on {{ identifier_key('undecided.portfolio_id', 'coalesce(undecided.left_value, undecided.right_value)') }}
+        on {{ identifier_key('counted.portfolio_id', 'coalesce(counted.left_value, counted.right_value)') }}
         = islands.identifier_key
 
 )
