@@ -211,6 +211,15 @@ order by week_date desc
 limit 104
 """
 
+# What came in that no model reads, and that Meta does not document either: its payloads have changed.
+UNREAD = """
+select kind as unread_kind, path as unread_path, occurrences, last_seen_at
+from marts.unrecognised_field
+where not is_documented
+order by occurrences desc, path
+limit 50
+"""
+
 # --- Customer -------------------------------------------------------------------------------------
 
 NAMES = """

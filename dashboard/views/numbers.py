@@ -42,3 +42,8 @@ weeks = data.rows(
 )
 st.subheader(say("share_of_messages"))
 style.weekly(weeks, ["bsuid_share", "phone_share", "username_share"], stacked=False, percent=True)
+
+unread = data.rows(queries.UNREAD)
+if not unread.empty:
+    st.subheader(say("unread"), help=words.explained("unread"))
+    style.table(unread)
