@@ -19,6 +19,7 @@ from dbt.contracts.graph.manifest import Manifest
 from orchestration import mode
 from orchestration.landing import load_landing_dir
 from orchestration.project import build, parse
+from orchestration.publish import publish
 from orchestration.seeds import Seeds
 from orchestration.settings import Settings
 from orchestration.warehouse import open_warehouse
@@ -98,6 +99,12 @@ class Build:
             if node.node.resource_type == NodeType.Model:
                 layers[node.node.schema] = layers.get(node.node.schema, 0.0) + node.execution_time
         return layers
+
+    def publish(self) -> Path:
+        """Check and publish what was built last, as a run does; returns the published file. Raises UserError."""
+        checks = ("test", "--quiet", "--exclude-resource-type", "unit_test")
+        build(self.settings, {}, full_refresh=False, command=checks)
+        return publish(self.settings.model_copy(update={"force": True})).path
 
     def dbt_test(self) -> None:
         """Run dbt's data and unit tests on what was built last. Raises DbtError naming them."""

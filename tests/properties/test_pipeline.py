@@ -98,6 +98,11 @@ def test_pipeline_agrees_with_the_oracle(placed, built):
     assert differences(decided, oracle.resolve(records, accounts)) == {}
 
 
+def test_it_is_published_and_nobody_is_set_aside(built):
+    assert built.query("select portfolio_id, problem from intermediate.int_identity__quarantine") == []
+    assert built.publish().exists()
+
+
 def rearranged(records: Sequence[Record]) -> list[list[Record]]:
     """Shuffled, delivered twice, in other batches and over three runs."""
     dice = random.Random(SEED)

@@ -32,7 +32,10 @@ PERSONS = {"calm": 20_000, "base": 60_000, "hostile": 20_000}
 def measure(
     simulated: Path, scratch: Path, variables: list[dict[str, object]]
 ) -> list[dict[str, dict[str, Scores]]]:
-    """Scores per system and group of persons, of one simulated run, for each set of dbt variables."""
+    """Scores per system and group of persons, of one simulated run, for each set of dbt variables.
+
+    Only what passes every check and is published counts.
+    """
     truth = load(simulated / "truth")
     seeds = {"business_accounts": read_csv(simulated / "seeds" / "business_accounts.csv")}
     build = Build(scratch)
@@ -43,7 +46,7 @@ def measure(
     scores = []
     for chosen in variables:
         build.dbt(seeds, chosen)
-        pipeline = pipeline_customers(truth, build.warehouse)
+        pipeline = pipeline_customers(truth, build.publish())
         scores.append(evaluate(truth, {"pipeline": pipeline} | others))
     return scores
 
