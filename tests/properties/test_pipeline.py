@@ -124,7 +124,13 @@ def test_another_waba_of_the_portfolio_changes_nothing(placed, built, tmp_path_f
     build = Build(tmp_path_factory.mktemp("elsewhere"))
     twice = generator.deliver_elsewhere(records, accounts, random.Random(SEED))
     build.run(twice, seeds={"business_accounts": accounts})
-    assert marts(build.warehouse) == marts(built.warehouse)
+    assert of_customers(marts(build.warehouse)) == of_customers(marts(built.warehouse))
+
+
+def of_customers(tables: dict[str, list[tuple]]) -> dict[str, list[tuple]]:
+    """Without the questions about accounts: which of them delivered something is their answer."""
+    asked = [row for row in tables["identity_review"] if "bsuid_in_two_portfolios" not in row]
+    return {**tables, "identity_review": asked}
 
 
 def test_line_by_line_equals_at_once(tmp_path_factory):
