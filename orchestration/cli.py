@@ -6,6 +6,10 @@ python -m orchestration publish    publish what the warehouse holds (--force aft
 python -m orchestration retry      read the rejected records again, after an upgrade
 python -m orchestration docs       the documentation of the tables as one page
 python -m orchestration explain ID why this is one customer
+python -m orchestration forget ID  erase one customer for good (--yes; without an ID: finish what was begun)
+python -m orchestration export ID  all that is known of one customer, as JSON and as a page
+
+An ID may also stand in the environment, where no list of processes shows it.
 
 Exit code: 0 published (or nothing was new), 3 published but files were left out, 1 not published.
 """
@@ -24,6 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration.settings import DATA, REPOSITORY, Settings, UserError
+from orchestration.terminal import inert
 
 PUBLISHED, NOT_PUBLISHED, LEFT_OUT = 0, 1, 3
 STOP = (signal.SIGINT, signal.SIGTERM)
@@ -42,10 +47,23 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("retry", help="read the rejected records again")
     commands.add_parser("docs", help="the documentation of the tables as one page")
     explained = commands.add_parser("explain", help="why this is one customer")
-    explained.add_argument("id", help="phone, BSUID, username, customer key or message id")
+    forgetting = commands.add_parser("forget", help="erase one customer for good")
+    forgetting.add_argument("--yes", action="store_true", help="erase, do not only tell")
+    forgetting.add_argument("--requested-by", default=os.environ.get("REQUESTED_BY", ""), help="who asked for it")
+    forgetting.add_argument("--reason", default=os.environ.get("REASON", ""), help="why")
+    exporting = commands.add_parser("export", help="all that is known of one customer")
+    exporting.add_argument("--out", default=os.environ.get("OUT", ""), help="the folder to write to")
+    for command in (explained, forgetting, exporting):
+        command.add_argument(
+            "id",
+            nargs="?",
+            default=os.environ.get("ID", ""),
+            help="phone, BSUID, username, customer key or message id",
+        )
     choice = parser.parse_args(arguments)
     stop_at_once()
     try:
+        protect(Settings())
         if choice.command == "run":
             return run(forced(Settings(), choice.force), choice.full_refresh)
         if choice.command == "doctor":
@@ -56,6 +74,15 @@ def main(arguments: list[str] | None = None) -> int:
             return retry(Settings())
         if choice.command == "docs":
             return document(Settings.of_readers())
+        if choice.command == "forget":
+            return forget(Settings.of_readers(), choice)
+        if not choice.id.strip():
+            raise UserError(f"Say who: make {choice.command} ID=<phone|bsuid|username|customer_key|message id>.")
+        if choice.command == "export":
+            from orchestration.export import export
+
+            say(f"Wrote {export(Settings.of_readers(), choice.id, choice.out)} and the page beside it.")
+            return 0
         from orchestration.explain import explain
 
         say(explain(Settings.of_readers(), choice.id))
@@ -77,6 +104,11 @@ def forced(settings: Settings, force: bool) -> Settings:
     return settings.model_copy(update={"force": True}) if force else settings
 
 
+def protect(settings: Settings) -> None:
+    """Every file written from now on has the rights that FILE_UMASK leaves."""
+    os.umask(int(settings.file_umask, 8))
+
+
 def cure(error: OSError) -> str:
     import errno
 
@@ -88,14 +120,14 @@ def cure(error: OSError) -> str:
 def say(text: str) -> None:
     """Print, for as long as somebody reads: a closed pipe or a full disk behind it stops no run."""
     try:
-        print(text, flush=True)
+        print(inert(text), flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"\nError: {text}", file=sys.stderr, flush=True)
+        print(f"\nError: {inert(text)}", file=sys.stderr, flush=True)
 
 
 def stop_at_once() -> None:
@@ -258,6 +290,22 @@ def execute(settings: Settings, full_refresh: bool) -> str | None:
                 f"The whole log is {log}."
             )
     return f"The run failed, what is published stays. The whole log is {log}."
+
+
+def forget(settings: Settings, choice: argparse.Namespace) -> int:
+    """Erase one customer for good, or tell what that would erase. Raises UserError."""
+    from orchestration.forget import forget
+
+    forget(
+        settings,
+        choice.id.strip(),
+        yes=choice.yes,
+        requested_by=choice.requested_by,
+        reason=choice.reason,
+        say=say,
+        rebuild=lambda settings: execute(settings, full_refresh=True),
+    )
+    return 0
 
 
 def publish_only(settings: Settings) -> int:

@@ -44,6 +44,7 @@ EXPECTED = {
     "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
     "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
+    "file_umask": "give 077 (only this user) or 027 (a shared group may read)",
     "force": "give true or false",
     "show_pii": "give true or false",
 }
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
     warehouse_path: FilePath = DATA / "warehouse.duckdb"
     publish_dir: FilePath = DATA / "published"
     seeds_dir: FilePath = REPOSITORY / "seeds"
+    # The key of the hashes by which who was forgotten is known again, and of the masked published file.
+    forget_key_file: FilePath = DATA / "forget.key"
+    # Rights that are taken from every file that is written: 077 leaves them to this user, 027 lets the group read.
+    file_umask: Annotated[str, StringConstraints(pattern=r"^0?[0-7][0-7][0-7]$")] = "077"
     dbt_target: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "duckdb"
     duckdb_threads: Annotated[int, Field(ge=1)] = os.cpu_count() or 1
     duckdb_memory_limit: MemorySize = "4GB"
