@@ -46,6 +46,7 @@ EXPECTED = {
     "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
     "file_umask": "give 077 (only this user) or 027 (a shared group may read)",
     "force": "give true or false",
+    "publish_masked": "give true or false",
     "show_pii": "give true or false",
 }
 
@@ -85,6 +86,8 @@ class Settings(BaseSettings):
     gate_free_customers: Annotated[int, Field(ge=0)] = 10
     gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
     force: bool = False
+    # Publish customers_masked.duckdb too, for analysts without clearance.
+    publish_masked: bool = False
     # The dashboard masks phone numbers unless this is set.
     show_pii: bool = False
 

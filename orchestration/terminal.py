@@ -1,4 +1,4 @@
-"""Text from webhooks on its way to a terminal: anybody may choose a name that would give it orders."""
+"""Text from webhooks on its way to a terminal or a log: anybody may choose a name that would give orders."""
 
 import re
 
@@ -11,3 +11,11 @@ _ORDERS = re.compile(
 def inert(text: str) -> str:
     """The text with U+FFFD for whatever a terminal would obey instead of showing it."""
     return _ORDERS.sub("\ufffd", text)
+
+
+_IDENTIFIER = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{4,128}|(?<![0-9.])\+?[0-9]{8,15}(?![0-9])")
+
+
+def without_identifiers(text: str) -> str:
+    """The text with dots for what looks like a BSUID or a phone: for what is logged."""
+    return _IDENTIFIER.sub("•••", text)
