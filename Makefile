@@ -32,7 +32,7 @@ export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILES PERSONS SEED
 # 1 or true, as in FORCE=1; 0, false and nothing are off
 on = $(filter-out 0 false no off,$(1))
 
-.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain forget export publish sql metrics clean help dagster-home
+.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain forget export retain sbom publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result; FULL=1 works all out anew
 	@$(BIN)/python -m orchestration run $(if $(call on,$(FULL)),--full-refresh) $(if $(call on,$(FORCE)),--force)
@@ -70,6 +70,9 @@ forget: $(VENV)/.installed ## Erase one customer for good: make forget ID=<...> 
 export: $(VENV)/.installed ## All that is known of one customer, as JSON and as a page: make export ID=<...> [OUT=<folder>]
 	@$(BIN)/python -m orchestration export
 
+retain: $(VENV)/.installed ## Take what people wrote out of landing files and raw when it is older than RETENTION_DAYS
+	@$(BIN)/python -m orchestration retain
+
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
 	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
 
@@ -100,6 +103,10 @@ metrics: $(VENV)/.installed ## A metric from the published file: make metrics [Q
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .
 	@mkdir -p data && WAREHOUSE_PATH=$(CURDIR)/data/lint.duckdb $(VENV)-lint/bin/sqlfluff lint dbt_project/models dbt_project/tests
+
+sbom: $(VENV)/.installed $(VENV)-lint/.installed ## What is installed, with licences, as CycloneDX: data/sbom.json
+	@mkdir -p data && $(VENV)-lint/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o data/sbom.json $(BIN)/python
+	@echo data/sbom.json
 
 docs: $(VENV)/.installed ## The dbt docs as one page, after make run: docs/site/index.html
 	@$(BIN)/python -m orchestration docs

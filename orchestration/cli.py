@@ -8,6 +8,7 @@ python -m orchestration docs       the documentation of the tables as one page
 python -m orchestration explain ID why this is one customer
 python -m orchestration forget ID  erase one customer for good (--yes; without an ID: finish what was begun)
 python -m orchestration export ID  all that is known of one customer, as JSON and as a page
+python -m orchestration retain     take what people wrote out of landing files and raw when it is old
 
 An ID may also stand in the environment, where no list of processes shows it.
 
@@ -38,21 +39,32 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. What goes wrong is told in one sentence."""
     parser = argparse.ArgumentParser(prog="orchestration", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run", help="land, resolve, check and publish, then show the result")
+    running = commands.add_parser(
+        "run", help="land, resolve, check and publish, then show the result"
+    )
     running.add_argument("--full-refresh", action="store_true", help="work everything out anew")
     running.add_argument("--force", action="store_true", help="publish although the gate is closed")
     commands.add_parser("doctor", help="tell whether a run would work")
     publishing = commands.add_parser("publish", help="publish what the warehouse holds")
-    publishing.add_argument("--force", action="store_true", help="publish although the gate is closed")
+    publishing.add_argument(
+        "--force", action="store_true", help="publish although the gate is closed"
+    )
     commands.add_parser("retry", help="read the rejected records again")
     commands.add_parser("docs", help="the documentation of the tables as one page")
     explained = commands.add_parser("explain", help="why this is one customer")
     forgetting = commands.add_parser("forget", help="erase one customer for good")
     forgetting.add_argument("--yes", action="store_true", help="erase, do not only tell")
-    forgetting.add_argument("--requested-by", default=os.environ.get("REQUESTED_BY", ""), help="who asked for it")
+    forgetting.add_argument(
+        "--requested-by", default=os.environ.get("REQUESTED_BY", ""), help="who asked for it"
+    )
     forgetting.add_argument("--reason", default=os.environ.get("REASON", ""), help="why")
+    commands.add_parser(
+        "retain", help="take out what people wrote when it is older than RETENTION_DAYS"
+    )
     exporting = commands.add_parser("export", help="all that is known of one customer")
-    exporting.add_argument("--out", default=os.environ.get("OUT", ""), help="the folder to write to")
+    exporting.add_argument(
+        "--out", default=os.environ.get("OUT", ""), help="the folder to write to"
+    )
     for command in (explained, forgetting, exporting):
         command.add_argument(
             "id",
@@ -76,12 +88,21 @@ def main(arguments: list[str] | None = None) -> int:
             return document(Settings.of_readers())
         if choice.command == "forget":
             return forget(Settings.of_readers(), choice)
+        if choice.command == "retain":
+            from orchestration.retention import retain
+
+            retain(Settings.of_readers(), say)
+            return 0
         if not choice.id.strip():
-            raise UserError(f"Say who: make {choice.command} ID=<phone|bsuid|username|customer_key|message id>.")
+            raise UserError(
+                f"Say who: make {choice.command} ID=<phone|bsuid|username|customer_key|message id>."
+            )
         if choice.command == "export":
             from orchestration.export import export
 
-            say(f"Wrote {export(Settings.of_readers(), choice.id, choice.out)} and the page beside it.")
+            say(
+                f"Wrote {export(Settings.of_readers(), choice.id, choice.out)} and the page beside it."
+            )
             return 0
         from orchestration.explain import explain
 
@@ -148,7 +169,9 @@ def stop_at_once() -> None:
         while os.read(ear, 1)[0] not in STOP:
             pass
         with contextlib.suppress(OSError):
-            print("\nStopped: what was published stays, and the next run completes.", file=sys.stderr)
+            print(
+                "\nStopped: what was published stays, and the next run completes.", file=sys.stderr
+            )
         os._exit(NOT_PUBLISHED)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
@@ -345,7 +368,9 @@ def document(settings: Settings) -> int:
     from orchestration.project import TARGET, document
 
     if not settings.warehouse_path.exists():
-        raise UserError(f"There is no warehouse at {settings.warehouse_path} yet: run `make run` first.")
+        raise UserError(
+            f"There is no warehouse at {settings.warehouse_path} yet: run `make run` first."
+        )
     with locked(settings, say), output_to(log_folder() / "docs.log"):
         document(settings)
     page = REPOSITORY / "docs" / "site" / "index.html"

@@ -53,13 +53,22 @@ def export(settings: Settings, identifier: str, out: str = "") -> Path:
     """
     person = find_person(settings, identifier.strip())
     told = read(settings, person)
-    folder = Path(os.path.abspath(Path(out).expanduser())) if out else DATA / "export" / person.customer_key
+    folder = (
+        Path(os.path.abspath(Path(out).expanduser()))
+        if out
+        else DATA / "export" / person.customer_key
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write(folder / "customer.html", page(told))
-        return write(folder / "customer.json", json.dumps(told, ensure_ascii=False, indent=1, default=str) + "\n")
+        return write(
+            folder / "customer.json",
+            json.dumps(told, ensure_ascii=False, indent=1, default=str) + "\n",
+        )
     except OSError as error:
-        raise UserError(f"OUT={folder} cannot be written ({error.strerror}): choose another folder.") from error
+        raise UserError(
+            f"OUT={folder} cannot be written ({error.strerror}): choose another folder."
+        ) from error
 
 
 def write(path: Path, text: str) -> Path:
@@ -143,7 +152,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "<p>Nothing.</p>"
     lines = ["<tr>" + "".join(f"<th>{html.escape(name)}</th>" for name in rows[0]) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row.values()) + "</tr>" for row in rows]
+    lines += [
+        "<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row.values()) + "</tr>"
+        for row in rows
+    ]
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 

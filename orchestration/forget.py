@@ -84,7 +84,9 @@ def forget(
         now = datetime.now(UTC).replace(tzinfo=None)
         if not identifier:
             if not erasures(settings):
-                raise UserError("Nobody was forgotten yet: say who by ID=<phone, BSUID, username or customer key>.")
+                raise UserError(
+                    "Nobody was forgotten yet: say who by ID=<phone, BSUID, username or customer key>."
+                )
             apply(settings, say, rebuild)
             return True
         person = find_person(settings, identifier)
@@ -108,7 +110,9 @@ def forget(
         former = {phone for phone, _, until in person.phones if until}
         if lines := seed_lines(settings, former):
             say(f"A number that was theirs stands in {', '.join(lines)}: look whom it means there.")
-        if lines := seed_lines(settings, {*person.bsuids, *(phone for phone, _, until in person.phones if not until)}):
+        if lines := seed_lines(
+            settings, {*person.bsuids, *(phone for phone, _, until in person.phones if not until)}
+        ):
             raise UserError(
                 f"Nothing was erased: your reference data names this customer ({', '.join(lines)}); "
                 "take these lines out, then run again."
@@ -200,7 +204,9 @@ def rewrite_landing(settings: Settings, forgotten: Forgotten, *, write: bool) ->
             )
     found = Found()
     for file in listing.files:
-        rewriting = Rewriting(settings, forgotten, file, first_modified.get(file.name, file.modified_at))
+        rewriting = Rewriting(
+            settings, forgotten, file, first_modified.get(file.name, file.modified_at)
+        )
         path = Path(os.path.realpath(file.path))
         try:
             rewriting.run(hidden(path) if write else None)
@@ -251,7 +257,10 @@ class Rewriting:
             os.utime(target, ns=(self.first_modified_at * 1000, self.first_modified_at * 1000))
             status = os.stat(self.file.path)
             shutil.copymode(self.file.path, target)
-            if (status.st_size, status.st_mtime_ns // 1000) != (self.file.size_bytes, self.file.modified_at):
+            if (status.st_size, status.st_mtime_ns // 1000) != (
+                self.file.size_bytes,
+                self.file.modified_at,
+            ):
                 raise OSError("it is being written")
 
     def pieces(self, content: Content) -> Iterator[bytes]:
@@ -295,7 +304,9 @@ class Rewriting:
         # with its receipt: it could not be told from what is left
         time = (datetime(1970, 1, 1) + timedelta(microseconds=received_at)).isoformat() + "Z"
         bodies = [msgspec.Raw(part) for part in (left, *kept)]
-        return msgspec.json.encode({"received_at": time, "body": bodies if kept else bodies[0]}) + end
+        return (
+            msgspec.json.encode({"received_at": time, "body": bodies if kept else bodies[0]}) + end
+        )
 
 
 def lines_of(content: Content) -> Iterator[bytes]:
@@ -364,17 +375,29 @@ def renew_warehouse(settings: Settings, forgotten: Forgotten, reloaded: Iterable
     erased_keys = [key for erasure in erasures(settings) for key in erasure.customer_keys]
     with open_warehouse(settings.model_copy(update={"warehouse_path": new})) as warehouse:
         warehouse.execute(f"attach {quoted(path)} as former (read_only)")
-        warehouse.execute("create temp table reloaded as select unnest(?) as landing_file", [list(reloaded) or [""]])
+        warehouse.execute(
+            "create temp table reloaded as select unnest(?) as landing_file",
+            [list(reloaded) or [""]],
+        )
         warehouse.execute("create temp table left_of_body (id bigint, body varchar)")
         if rows := list(bodies_without(warehouse, forgotten, "former.raw")):
-            warehouse.register("rows", pa.table({
-                "id": [rowid for rowid, _ in rows],
-                "body": pa.array([body for _, body in rows], pa.large_string()),
-            }))
+            warehouse.register(
+                "rows",
+                pa.table(
+                    {
+                        "id": [rowid for rowid, _ in rows],
+                        "body": pa.array([body for _, body in rows], pa.large_string()),
+                    }
+                ),
+            )
             warehouse.execute("insert into left_of_body from rows")
-        rejected = warehouse.execute("select rowid, record_text from former.raw.rejected_record").fetchall()
+        rejected = warehouse.execute(
+            "select rowid, record_text from former.raw.rejected_record"
+        ).fetchall()
         mentioned = [rowid for rowid, text in rejected if forgotten.mentions(text.encode())]
-        warehouse.execute("create temp table mentioned as select unnest(?::bigint[]) as id", [mentioned])
+        warehouse.execute(
+            "create temp table mentioned as select unnest(?::bigint[]) as id", [mentioned]
+        )
         replaced = {
             "webhook": "replace (coalesce(left_of_body.body, kept.body) as body)",
             "rejected_record": (

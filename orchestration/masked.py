@@ -69,8 +69,12 @@ def write_masked(connection: duckdb.DuckDBPyConnection, file: Path, secret: byte
             [table],
         ).fetchall()
         kinds = tags().get(table, {})
-        shown = ", ".join(f'{masked(name, kinds.get(name), kind)} as "{name}"' for name, kind, _ in columns)
-        connection.execute(f"create table masked.marts.{table} as select {shown} from fresh.marts.{table}")
+        shown = ", ".join(
+            f'{masked(name, kinds.get(name), kind)} as "{name}"' for name, kind, _ in columns
+        )
+        connection.execute(
+            f"create table masked.marts.{table} as select {shown} from fresh.marts.{table}"
+        )
         for name, _, comment in columns:
             text = {"identifier": "Keyed hash. ", "text": "Left out. "}.get(kinds.get(name), "")
             connection.execute(
@@ -84,5 +88,5 @@ def write_masked(connection: duckdb.DuckDBPyConnection, file: Path, secret: byte
 def masked(column: str, tag: str | None, kind: str) -> str:
     """What stands for a column, in SQL. A phone is one however it is written: +55… and 55…."""
     if tag == "identifier":
-        return f'keyed_hash(ltrim("{column}", \'+\'))'
+        return f"keyed_hash(ltrim(\"{column}\", '+'))"
     return f"null::{kind}" if tag else f'"{column}"'

@@ -29,7 +29,9 @@ class Person:
         end = microseconds(now)
         spans = [(bsuid, 0, end) for bsuid in self.bsuids]
         for phone, begin, until in self.phones:
-            spans.append((phone, microseconds(begin), min(microseconds(until), end) if until else end))
+            spans.append(
+                (phone, microseconds(begin), min(microseconds(until), end) if until else end)
+            )
         return spans
 
 
@@ -42,7 +44,9 @@ def find_person(settings: Settings, identifier: str) -> Person:
         raise Unknown(NOBODY.format(identifier="this"))
     if len(found) > 1:
         known = "; ".join(f"{key} ({how})" for key, how in found)
-        raise UserError(f"This leads to {len(found)} customers: say which by ID=<customer key>: {known}.")
+        raise UserError(
+            f"This leads to {len(found)} customers: say which by ID=<customer key>: {known}."
+        )
     key = found[0][0]
     with open_warehouse(settings, read_only=True) as warehouse:
         return _read(warehouse, key)
@@ -53,7 +57,8 @@ def _read(warehouse: duckdb.DuckDBPyConnection, key: str) -> Person:
         return [value for (value,) in warehouse.execute(query, parameters).fetchall()]
 
     portfolios = column(
-        "select distinct portfolio_id from intermediate.int_identity__resolved_node where customer_key = $key", key=key
+        "select distinct portfolio_id from intermediate.int_identity__resolved_node where customer_key = $key",
+        key=key,
     )
     if not portfolios:
         raise UserError(
@@ -110,7 +115,8 @@ def _read(warehouse: duckdb.DuckDBPyConnection, key: str) -> Person:
             portfolio=portfolio,
         ),
         former_keys=column(
-            "select old_customer_key from marts.customer_key_redirect where customer_key = $key order by all", key=key
+            "select old_customer_key from marts.customer_key_redirect where customer_key = $key order by all",
+            key=key,
         ),
         bsuids=bsuids,
         phones=phones,

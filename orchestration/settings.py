@@ -46,6 +46,7 @@ EXPECTED = {
     "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
     "file_umask": "give 077 (only this user) or 027 (a shared group may read)",
     "force": "give true or false",
+    "retention_days": "give a whole number of days, 1 or more",
     "publish_masked": "give true or false",
     "show_pii": "give true or false",
 }
@@ -69,6 +70,8 @@ class Settings(BaseSettings):
     seeds_dir: FilePath = REPOSITORY / "seeds"
     # The key of the hashes by which who was forgotten is known again, and of the masked published file.
     forget_key_file: FilePath = DATA / "forget.key"
+    # After so many days `make retain` takes what people wrote out of landing files and raw (orchestration/retention.py).
+    retention_days: Annotated[int, Field(ge=1)] | None = None
     # Rights that are taken from every file that is written: 077 leaves them to this user, 027 lets the group read.
     file_umask: Annotated[str, StringConstraints(pattern=r"^0?[0-7][0-7][0-7]$")] = "077"
     dbt_target: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "duckdb"
@@ -137,6 +140,7 @@ class Settings(BaseSettings):
         return {
             name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in self
+            if value is not None
         }
 
 

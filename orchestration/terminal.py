@@ -13,7 +13,9 @@ def inert(text: str) -> str:
     return _ORDERS.sub("\ufffd", text)
 
 
-_IDENTIFIER = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{4,128}|(?<![0-9.])\+?[0-9]{8,15}(?![0-9])")
+_IDENTIFIER = re.compile(
+    r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{4,128}|(?<![0-9.])\+?[0-9]{8,15}(?![0-9])"
+)
 
 
 def without_identifiers(text: str) -> str:

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from orchestration.landing.forgotten import Forgotten, read_forgotten
+from orchestration.forget import apply
 from orchestration.landing.load import load_landing_dir
 from orchestration.settings import SAMPLE, Settings
 from orchestration.versions import kept_versions
@@ -58,17 +58,29 @@ def content(path: Path) -> bytes:
 def texts(database: Path) -> str:
     """Every value of a DuckDB file: its bytes may be compressed."""
     with duckdb.connect(str(database), read_only=True) as connection:
-        tables = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables()"
+        ).fetchall()
         return "\n".join(
-            str(connection.execute(f'from "{schema}"."{name}"').fetchall()) for schema, name in tables
+            str(connection.execute(f'from "{schema}"."{name}"').fetchall())
+            for schema, name in tables
         )
 
 
 def customer(folder: Path, key: str) -> dict[str, list[tuple]]:
-    with duckdb.connect(str(folder / "published" / "customers.duckdb"), read_only=True) as published:
+    with duckdb.connect(
+        str(folder / "published" / "customers.duckdb"), read_only=True
+    ) as published:
         return {
-            name: published.execute(f"from marts.{name} where customer_key = ? order by all", [key]).fetchall()
-            for name in ("dim_customer_identifier", "dim_customer_history", "fct_message", "identity_link")
+            name: published.execute(
+                f"from marts.{name} where customer_key = ? order by all", [key]
+            ).fetchall()
+            for name in (
+                "dim_customer_identifier",
+                "dim_customer_history",
+                "fct_message",
+                "identity_link",
+            )
         }
 
 
@@ -87,7 +99,9 @@ def shop(tmp_path_factory) -> Path:
     document.with_suffix(".json").write_text("[" + ",".join(records) + "]")
     document.unlink()
     crm = folder / "seeds" / "crm_contacts.csv"
-    crm.write_text("".join(line.replace(NAME, "Outra Pessoa") for line in crm.open() if BRUNA not in line))
+    crm.write_text(
+        "".join(line.replace(NAME, "Outra Pessoa") for line in crm.open() if BRUNA not in line)
+    )
     done = command(folder, "run")
     assert done.returncode == 0, done.stderr
     return folder
@@ -146,7 +160,11 @@ def test_nothing_of_them_is_left_in_any_file(erased):
     settings = settings_of(erased)
     assert len(kept_versions(settings)) == 1
     (entry,) = [json.loads(line) for line in (erased / "published" / "forgotten.jsonl").open()]
-    assert (entry["requested_by"], entry["reason"], entry["counts"]["items"]) == ("dpo", "art. 17", 9)
+    assert (entry["requested_by"], entry["reason"], entry["counts"]["items"]) == (
+        "dpo",
+        "art. 17",
+        9,
+    )
 
 
 def test_their_key_ends_in_erased_and_the_next_holder_is_whole(erased, next_holder):
@@ -154,9 +172,12 @@ def test_their_key_ends_in_erased_and_the_next_holder_is_whole(erased, next_hold
     assert before["fct_message"]
     assert customer(erased, key) == before
     assert not any(customer(erased, KEY).values())
-    with duckdb.connect(str(erased / "published" / "customers.duckdb"), read_only=True) as published:
+    with duckdb.connect(
+        str(erased / "published" / "customers.duckdb"), read_only=True
+    ) as published:
         redirects = published.execute(
-            "select customer_key, reason from marts.customer_key_redirect where old_customer_key = ?", [KEY]
+            "select customer_key, reason from marts.customer_key_redirect where old_customer_key = ?",
+            [KEY],
         ).fetchall()
         keys = published.execute(
             "select identifier, event_id from gate.published_key where customer_key = ?", [KEY]
@@ -172,29 +193,6 @@ def test_lines_of_others_are_where_and_as_they_were(erased):
     changed = [old for old, new in zip(before, after, strict=True) if old != new]
     assert len(changed) == 2
     assert all(BRUNA.encode() in line for line in changed)
-
-
-def test_no_delivery_and_no_backup_brings_them_back(erased, tmp_path):
-    """One more delivery is loaded without them; a landing file that was put back is refused, then cleaned."""
-    folder = tmp_path / "copy"
-    shutil.copytree(erased, folder, symlinks=True)
-    settings = settings_of(folder)
-    shutil.copy(SAMPLE / ORIGINAL, folder / "landing" / "again.jsonl")
-    shutil.copy(SAMPLE / ORIGINAL, folder / "landing" / ORIGINAL)
-    forgotten = read_forgotten(settings)
-    with open_warehouse(settings) as warehouse:
-        result = load_landing_dir(warehouse, settings)
-        assert result.rejected_parts == {"forgotten": 4}
-        assert list(result.left_out) == [ORIGINAL]
-        bodies = warehouse.execute("select body from raw.webhook").fetchall()
-    assert len(bodies) > 100
-    assert not [text for (text,) in bodies if BRUNA in text]
-    done = command(folder, "forget")
-    assert done.returncode == 0, done.stderr
-    for path in files(folder / "landing"):
-        assert BRUNA.encode() not in content(path)
-    assert isinstance(forgotten, Forgotten)
-    assert BRUNA not in texts(folder / "warehouse.duckdb")
 
 
 def test_export_tells_all_of_one_and_nothing_of_another(shop, tmp_path):
@@ -224,10 +222,37 @@ def test_make_runs_nothing_that_stands_in_a_value(tmp_path):
     (tmp_path / ".installed").touch()
     touch = f"$(shell touch {tmp_path}/made) $$(touch {tmp_path}/made) `touch {tmp_path}/made`; touch {tmp_path}/made"
     for target in ("explain", "forget", "export", "metrics", "bench", "accuracy"):
-        values = [f"{name}={touch}" for name in ("ID", "QUERY", "EVENTS", "PROFILES", "OUT", "REASON", "LANDING_DIR")]
+        values = [
+            f"{name}={touch}"
+            for name in ("ID", "QUERY", "EVENTS", "PROFILES", "OUT", "REASON", "LANDING_DIR")
+        ]
         done = subprocess.run(
-            ["make", target, f"VENV={tmp_path}", *values], cwd=ROOT, capture_output=True, text=True, timeout=60
+            ["make", target, f"VENV={tmp_path}", *values],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"{touch}|{touch}|"), done.stdout
         assert not (tmp_path / "made").exists(), target
+
+
+def test_no_delivery_and_no_backup_brings_them_back(erased):
+    """One more delivery is loaded without them; a landing file that was put back is refused, then cleaned."""
+    settings = settings_of(erased)
+    shutil.copy(SAMPLE / ORIGINAL, erased / "landing" / "again.jsonl")
+    shutil.copy(SAMPLE / ORIGINAL, erased / "landing" / ORIGINAL)
+    with open_warehouse(settings) as warehouse:
+        result = load_landing_dir(warehouse, settings)
+        assert result.rejected_parts == {"forgotten": 4}
+        assert list(result.left_out) == [ORIGINAL]
+        bodies = warehouse.execute("select body from raw.webhook").fetchall()
+    assert len(bodies) > 100
+    assert not [text for (text,) in bodies if BRUNA in text]
+    apply(settings, print, rebuild=lambda _: None)
+    for path in files(erased / "landing"):
+        assert BRUNA.encode() not in content(path)
+    with open_warehouse(settings) as warehouse:
+        result = load_landing_dir(warehouse, settings)
+        assert (result.left_out, result.rejected) == ({}, {"wrong_type": 1})

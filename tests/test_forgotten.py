@@ -34,7 +34,10 @@ KEY = bytes(range(32))
 
 def spans(key: bytes) -> list[list]:
     """Ana's BSUID until now, and the phone that was hers in May."""
-    return [[keyed_hash(key, ANA), 0, NOW * 10**6], [keyed_hash(key, PHONE), MAY * 10**6, JUNE * 10**6]]
+    return [
+        [keyed_hash(key, ANA), 0, NOW * 10**6],
+        [keyed_hash(key, PHONE), MAY * 10**6, JUNE * 10**6],
+    ]
 
 
 def erasure(key: bytes) -> Erasure:
@@ -55,7 +58,13 @@ def body(field: str = "messages", waba: str = WABA, **value) -> bytes:
 
 
 def message(time: int = MAY, **names) -> dict:
-    return {"id": f"wamid.{time}", "timestamp": str(time), "type": "text", "text": {"body": "Oi"}, **names}
+    return {
+        "id": f"wamid.{time}",
+        "timestamp": str(time),
+        "type": "text",
+        "text": {"body": "Oi"},
+        **names,
+    }
 
 
 def left(forgotten: Forgotten, text: bytes, received_at: int = NOW) -> tuple[dict | None, int]:
@@ -67,7 +76,10 @@ def left(forgotten: Forgotten, text: bytes, received_at: int = NOW) -> tuple[dic
 
 def test_items_of_others_in_the_same_body_stay(forgotten):
     text = body(
-        contacts=[{"profile": {"name": "Ana"}, "user_id": ANA}, {"profile": {"name": "Bia"}, "user_id": BIA}],
+        contacts=[
+            {"profile": {"name": "Ana"}, "user_id": ANA},
+            {"profile": {"name": "Bia"}, "user_id": BIA},
+        ],
         messages=[message(from_user_id=ANA), message(from_user_id=BIA)],
     )
     value, cut = left(forgotten, text)
@@ -90,7 +102,9 @@ def test_items_of_others_in_the_same_body_stay(forgotten):
     ],
 )
 def test_an_item_goes_by_whatever_says_that_it_is_theirs(forgotten, names):
-    value, _ = left(forgotten, body(contacts=[{"profile": {"name": "Ana"}}], messages=[message(**names)]))
+    value, _ = left(
+        forgotten, body(contacts=[{"profile": {"name": "Ana"}}], messages=[message(**names)])
+    )
     assert value is None
 
 
@@ -111,7 +125,10 @@ def test_what_is_not_theirs_stays_byte_for_byte(forgotten, time, names, waba):
 
 
 def test_a_card_goes_and_a_mention_is_taken_out_of_somebody_elses_message(forgotten):
-    card = {"name": {"formatted_name": "Ana"}, "phones": [{"phone": "+55 11 90000-0001", "wa_id": PHONE}]}
+    card = {
+        "name": {"formatted_name": "Ana"},
+        "phones": [{"phone": "+55 11 90000-0001", "wa_id": PHONE}],
+    }
     friend = {"name": {"formatted_name": "Caio"}, "phones": [{"wa_id": OTHER_PHONE}]}
     written = message(
         from_user_id=BIA,
@@ -129,16 +146,23 @@ def test_a_card_goes_and_a_mention_is_taken_out_of_somebody_elses_message(forgot
 
 
 def test_an_escaped_identifier_is_one(forgotten):
-    text = body(messages=[message(from_user_id=ANA)]).replace(ANA.encode(), rb"\u0042R.100000000000000\u0031")
+    text = body(messages=[message(from_user_id=ANA)]).replace(
+        ANA.encode(), rb"\u0042R.100000000000000\u0031"
+    )
     assert left(forgotten, text) == (None, 1)
 
 
 def test_a_thread_loses_the_messages_of_their_time(forgotten):
     """Synced items count at their receipt as well: an old message that is delivered again is theirs."""
-    thread = {"id": PHONE, "messages": [message(MAY, **{"from": PHONE}), message(JULY, **{"from": PHONE})]}
+    thread = {
+        "id": PHONE,
+        "messages": [message(MAY, **{"from": PHONE}), message(JULY, **{"from": PHONE})],
+    }
     value, cut = left(forgotten, body("history", history=[{"threads": [thread]}]))
     assert cut == 1
-    assert [one["timestamp"] for one in value["history"][0]["threads"][0]["messages"]] == [str(JULY)]
+    assert [one["timestamp"] for one in value["history"][0]["threads"][0]["messages"]] == [
+        str(JULY)
+    ]
 
 
 @pytest.fixture
@@ -176,7 +200,11 @@ def test_a_delivery_that_comes_again_is_counted_and_its_text_is_nowhere(settings
     (settings.landing_dir / "again.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     with open_warehouse(settings) as warehouse:
         result = load_landing_dir(warehouse, settings, now=datetime(2027, 1, 1))
-        assert (result.records, result.rejected["forgotten"], result.rejected_parts["forgotten"]) == (3, 1, 3)
+        assert (
+            result.records,
+            result.rejected["forgotten"],
+            result.rejected_parts["forgotten"],
+        ) == (3, 1, 3)
         retry_rejected(warehouse, settings)
         bodies = warehouse.execute("select string_agg(body, '') from raw.webhook").fetchone()[0]
         texts = warehouse.execute("select distinct record_text from raw.rejected_record").fetchall()
@@ -188,22 +216,30 @@ def test_a_delivery_that_comes_again_is_counted_and_its_text_is_nowhere(settings
 def test_nobody_forgotten_costs_nothing(settings, monkeypatch):
     """The quick path is the reader's own."""
     monkeypatch.setattr(Forgotten, "__init__", lambda *_: pytest.fail("nobody was forgotten"))
-    (settings.landing_dir / "new.jsonl").write_bytes(body(messages=[message(from_user_id=ANA)]) + b"\n")
+    (settings.landing_dir / "new.jsonl").write_bytes(
+        body(messages=[message(from_user_id=ANA)]) + b"\n"
+    )
     with open_warehouse(settings) as warehouse:
         assert load_landing_dir(warehouse, settings).records == 1
 
 
 def test_every_item_of_the_sample_can_be_told_whose_it_is(tmp_path):
     """Each BSUID cut out leaves no trace in any body."""
-    settings = Settings(landing_dir=SAMPLE, warehouse_path=tmp_path / "warehouse.duckdb", publish_dir=tmp_path)
+    settings = Settings(
+        landing_dir=SAMPLE, warehouse_path=tmp_path / "warehouse.duckdb", publish_dir=tmp_path
+    )
     with open_warehouse(settings) as warehouse:
         load_landing_dir(warehouse, settings)
         bodies = warehouse.execute("select body, epoch_us(received_at) from raw.webhook").fetchall()
-    bsuids = {name for text, _ in bodies for name in re.findall(r"[A-Z]{2}\.(?:ENT\.)?[0-9]{16}", text)}
+    bsuids = {
+        name for text, _ in bodies for name in re.findall(r"[A-Z]{2}\.(?:ENT\.)?[0-9]{16}", text)
+    }
     wabas = sorted({entry["id"] for text, _ in bodies for entry in json.loads(text)["entry"]})
     assert len(bsuids) > 50
     for bsuid in bsuids:
-        theirs = Forgotten(KEY, [Erasure("", "", "", wabas, [[keyed_hash(KEY, bsuid), 0, 1 << 62]], [])])
+        theirs = Forgotten(
+            KEY, [Erasure("", "", "", wabas, [[keyed_hash(KEY, bsuid), 0, 1 << 62]], [])]
+        )
         for text, received_at in bodies:
             if re.search(rf"{bsuid}\b", text):
                 kept, cuts = theirs.without(text.encode(), received_at)

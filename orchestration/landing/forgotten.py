@@ -106,9 +106,13 @@ def secret_key(settings: Settings, *, make: bool = False) -> bytes:
             file.flush()
             os.fsync(descriptor)
     except (OSError, ValueError) as error:
-        raise UserError(f"FORGET_KEY_FILE={path} cannot be read as a key: put a backup of it there.") from error
+        raise UserError(
+            f"FORGET_KEY_FILE={path} cannot be read as a key: put a backup of it there."
+        ) from error
     if len(key) != KEY_BYTES:
-        raise UserError(f"FORGET_KEY_FILE={path} holds no key of {KEY_BYTES} bytes: put a backup of it there.")
+        raise UserError(
+            f"FORGET_KEY_FILE={path} holds no key of {KEY_BYTES} bytes: put a backup of it there."
+        )
     return key
 
 
@@ -227,7 +231,9 @@ class _Walk:
     def inner(self, node: Any, at: str, time: int, above: frozenset[str]) -> Any:
         """A node without what is to go; `above` are the names of the thread that it is in."""
         if isinstance(node, dict):
-            return {name: self.inner(value, f"{at}.{name}", time, above) for name, value in node.items()}
+            return {
+                name: self.inner(value, f"{at}.{name}", time, above) for name, value in node.items()
+            }
         if isinstance(node, list):
             return self._list(node, at, time, above)
         if isinstance(node, str):
@@ -243,21 +249,32 @@ class _Walk:
                 continue
             now = _time(node) or time
             names = frozenset(_subject(node)) | above
-            if isinstance(node.get("messages"), list):  # a thread: each of its messages by its own time
-                names |= set(_subject(node["context"])) if isinstance(node.get("context"), dict) else set()
-                kept = {**node, "messages": self._list(node["messages"], f"{place}.messages", now, names)}
+            if isinstance(
+                node.get("messages"), list
+            ):  # a thread: each of its messages by its own time
+                names |= (
+                    set(_subject(node["context"]))
+                    if isinstance(node.get("context"), dict)
+                    else set()
+                )
+                kept = {
+                    **node,
+                    "messages": self._list(node["messages"], f"{place}.messages", now, names),
+                }
                 if kept["messages"] or not node["messages"]:
                     left.append(kept)
             elif self._is_theirs(names, now):
                 self.cuts.append(Cut(place, node))
             elif any(name[:2].isalpha() for name in names):
                 # somebody else's, by another id than a phone: what it says of itself stays as it is
-                left.append({
-                    name: value
-                    if isinstance(value, str) and name != "text" and _subject({name: value})
-                    else self.inner(value, f"{place}.{name}", now, above)
-                    for name, value in node.items()
-                })
+                left.append(
+                    {
+                        name: value
+                        if isinstance(value, str) and name != "text" and _subject({name: value})
+                        else self.inner(value, f"{place}.{name}", now, above)
+                        for name, value in node.items()
+                    }
+                )
             else:
                 left.append(self.inner(node, place, now, above))
         return left
@@ -342,7 +359,11 @@ def _time(node: Any) -> int | None:
 def _items(value: Any) -> bool:
     """Whether anything but contacts is left of a change's value."""
     return any(
-        isinstance(inner, list) and inner and name != "contacts"
-        or isinstance(inner, dict) and name not in ("metadata", "errors") and (name != "standby" or _items(inner))
+        isinstance(inner, list)
+        and inner
+        and name != "contacts"
+        or isinstance(inner, dict)
+        and name not in ("metadata", "errors")
+        and (name != "standby" or _items(inner))
         for name, inner in value.items()
     ) or not any(isinstance(inner, list) for inner in value.values())

@@ -348,7 +348,11 @@ def draw(columns: dict[int, dict[str, float]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    events = [int(count) for count in os.environ.get("EVENTS", "").split()] or [1_000_000, 3_000_000, 10_000_000]
+    events = [int(count) for count in os.environ.get("EVENTS", "").split()] or [
+        1_000_000,
+        3_000_000,
+        10_000_000,
+    ]
     parser.add_argument("--events", type=int, nargs="+", default=events)
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "benchmark.csv")
     arguments = parser.parse_args()

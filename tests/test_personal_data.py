@@ -1,18 +1,23 @@
-"""customers_masked.duckdb: nobody is in it, its tables still join, and no column can be left out of the tags."""
+"""What is kept of people and for whom: the masked published file, and old content that is taken out."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
+import shutil
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
 
 from orchestration.masked import hmac_macro, masking_key, tags
 from orchestration.publish import publish
-from orchestration.settings import Settings
+from orchestration.retention import OldContent, retain
+from orchestration.settings import SAMPLE, Settings
 from tests.build import Build
+from tests.conftest import read_csv
 
 BSUID = r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{4,}"
 
@@ -49,20 +54,26 @@ def values(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], set[s
 
 @pytest.fixture(scope="module")
 def full(masked_sample) -> dict[tuple[str, str], set[str]]:
-    with duckdb.connect(str(masked_sample.publish_dir / "customers.duckdb"), read_only=True) as connection:
+    with duckdb.connect(
+        str(masked_sample.publish_dir / "customers.duckdb"), read_only=True
+    ) as connection:
         return values(connection)
 
 
 @pytest.fixture(scope="module")
 def people(full) -> re.Pattern[str]:
     """Every BSUID, phone, username and name of the sample."""
-    known = full["dim_customer_identifier", "identifier_value"] | full["dim_customer", "profile_name"]
+    known = (
+        full["dim_customer_identifier", "identifier_value"] | full["dim_customer", "profile_name"]
+    )
     assert len(known) > 100
     return re.compile("|".join(rf"\b{re.escape(name)}\b" for name in known) + f"|{BSUID}")
 
 
 def test_every_column_with_somebody_in_it_is_tagged(full, people):
-    telling = {place for place, found in full.items() if any(people.search(value) for value in found)}
+    telling = {
+        place for place, found in full.items() if any(people.search(value) for value in found)
+    }
     tagged = {(table, column) for table, columns in tags().items() for column in columns}
     assert len(telling) > 15
     assert telling <= tagged
@@ -83,7 +94,9 @@ def test_nobody_is_in_the_masked_file(masked_sample, people):
 
 
 def test_masked_tables_have_all_rows_and_join(masked_sample, full):
-    with duckdb.connect(str(masked_sample.publish_dir / "customers_masked.duckdb"), read_only=True) as masked:
+    with duckdb.connect(
+        str(masked_sample.publish_dir / "customers_masked.duckdb"), read_only=True
+    ) as masked:
         assert {place for place in values(masked)} == full.keys()
         found = masked.execute(
             """
@@ -94,8 +107,12 @@ def test_masked_tables_have_all_rows_and_join(masked_sample, full):
             where held.identifier_type = 'phone' and held.is_current
             """
         ).fetchone()
-        named = masked.execute("select count(wa_id), count(phone_e164), count(profile_name) from marts.dim_customer").fetchone()
-        alike = masked.execute("select count(*) from marts.dim_customer where phone_e164 = wa_id").fetchone()
+        named = masked.execute(
+            "select count(wa_id), count(phone_e164), count(profile_name) from marts.dim_customer"
+        ).fetchone()
+        alike = masked.execute(
+            "select count(*) from marts.dim_customer where phone_e164 = wa_id"
+        ).fetchone()
     assert found[0] == found[1] == named[0] > 20
     assert named[2] == 0
     assert alike[0] > 20
@@ -115,3 +132,52 @@ def test_the_hash_is_hmac_of_a_key_that_is_nowhere_else(masked_sample):
 def test_it_goes_when_it_is_not_asked_for(masked_sample):
     publish(masked_sample.model_copy(update={"publish_masked": False}))
     assert not (masked_sample.publish_dir / "customers_masked.duckdb").is_symlink()
+
+
+def test_content_goes_by_its_age_and_evidence_stays():
+    message = {"id": "wamid.1", "from": "5511900000001", "type": "text", "timestamp": "1777593600"}
+    edit = {"original_message_id": "wamid.1", "message": {"type": "text"}}
+    card = {"contacts": [{"phones": [{"wa_id": "5511900000002"}]}]}
+    full = [
+        message | {"text": {"body": "Oi"}},
+        message | {"edit": {**edit, "message": {"type": "text", "text": {"body": "Olá"}}}},
+        message | card,
+    ]
+
+    def body(messages: list[dict]) -> bytes:
+        change = {"field": "messages", "value": {"messages": messages}}
+        return json.dumps(
+            {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}
+        ).encode()
+
+    old = OldContent(1_000)
+    assert old.without(body(full), 1_000) == (body(full), [])
+    left, cuts = old.without(body(full), 999)
+    assert json.loads(left) == json.loads(body([message, message | {"edit": edit}, message | card]))
+    assert [cut.json_path.rpartition(".")[2] for cut in cuts] == ["text", "text"]
+
+
+def test_old_content_is_nowhere_and_everybody_is_who_they_were(sample_build: Build, tmp_path):
+    build = Build(tmp_path)
+    shutil.copytree(SAMPLE, build.landing, dirs_exist_ok=True)
+    build.land()
+    settings = build.settings.model_copy(update={"retention_days": 1})
+    assert any(b"Quero remarcar" in path.read_bytes() for path in build.landing.rglob("*.jsonl"))
+    assert retain(settings, print)
+    assert not retain(settings, print)
+    build.land()
+    build.dbt({path.stem: read_csv(path) for path in settings.seeds_dir.glob("*.csv")}, {})
+    old = OldContent(int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1_000_000))
+    for text, received_at in build.query("select body, epoch_us(received_at) from raw.webhook"):
+        assert old.without(text.encode(), received_at)[1] == []
+    for path in [*build.landing.rglob("*.jsonl"), build.warehouse]:
+        assert b"Quero remarcar" not in path.read_bytes(), path
+    for table in (
+        "dim_customer",
+        "dim_customer_identifier",
+        "fct_message",
+        "identity_link",
+        "unrecognised_field",
+    ):
+        query = f"from marts.{table} order by all"
+        assert build.query(query) == sample_build.query(query), table
