@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from orchestration.explain import RULES, TIERS, open_published
 from orchestration.landing.forgotten import Erasure, Forgotten, keyed_hash
 from orchestration.person import Person, find_person
@@ -129,7 +131,7 @@ def received(settings: Settings, person: Person) -> list[dict[str, Any]]:
             "line_number": line,
             "received_at": received_at,
             "json_path": cut.json_path,
-            "item": cut.item,
+            "item": json.loads(msgspec.json.encode(cut.item)),
         }
         for file, line, received_at, microseconds, body in rows
         for cut in theirs.without(body.encode(), microseconds)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from datetime import UTC, datetime
 
@@ -19,9 +20,11 @@ from orchestration.landing.forgotten import (
     secret_key,
 )
 from orchestration.landing.load import load_landing_dir
+from orchestration.landing.records import RecordReader, Rejection
 from orchestration.landing.retry import retry_rejected
 from orchestration.settings import SAMPLE, Settings, UserError
 from orchestration.warehouse import open_warehouse
+from tests.mutations import mutate, sound_record
 
 WABA = "200000000000001"
 ANA, PHONE = "BR.1000000000000001", "5511900000001"
@@ -150,6 +153,53 @@ def test_an_escaped_identifier_is_one(forgotten):
         ANA.encode(), rb"\u0042R.100000000000000\u0031"
     )
     assert left(forgotten, text) == (None, 1)
+
+
+def test_numbers_stay_as_they_are_written_and_a_phone_may_be_one(forgotten):
+    odd = b'"big":1e999,"long":12345678901234567890123,"number":5511900000002'
+    text = body(messages=[message(**{"from": PHONE}), message(from_user_id=BIA)])
+    text = text.replace(b'"from_user_id"', odd + b',"from_user_id"').replace(f'"{PHONE}"'.encode(), PHONE.encode())
+    kept, cuts = forgotten.without(text, MAY * 10**6)
+    assert len(cuts) == 1
+    assert odd in kept.replace(b" ", b"")
+
+
+def test_what_is_nested_without_end_goes_where_it_mentions_them(forgotten):
+    nested = {"a": ANA}
+    for _ in range(400):
+        nested = {"a": [nested]}
+    value, _ = left(forgotten, body(messages=[message(from_user_id=BIA, odd=nested)]))
+    assert value["messages"][0]["from_user_id"] == BIA
+    assert ANA not in json.dumps(value)
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_whatever_is_accepted_is_accepted_without_them(seed):
+    """Mutated records: what is left is a webhook of the same receipt, and mentions nobody who goes at all times."""
+    rng = random.Random(seed)
+    line = mutate(sound_record(rng), rng)
+    reader = RecordReader(fallback=MAY * 10**6, latest=NOW * 10**6)
+    try:
+        text, received_at, *_ = reader.read(line)
+    except Rejection:
+        return
+    names = {
+        *re.findall(rb"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]+", text),
+        *re.findall(rb"(?<![0-9])[0-9]{12,13}(?![0-9])", text),
+    }
+    waba_ids = {str(entry["id"]) for entry in json.loads(text)["entry"]}
+    for name in sorted(names):
+        hashes = [[keyed_hash(KEY, name.decode()), 0, 1 << 62]]
+        theirs = Forgotten(KEY, [Erasure("", "", "", sorted(waba_ids), hashes, [])])
+        kept, cuts = theirs.without(text, received_at)
+        again = RecordReader(fallback=MAY * 10**6, latest=NOW * 10**6).read(envelope(kept, received_at))
+        assert again[:2] == (kept, received_at)
+        assert not cuts or theirs.without(kept, received_at) == (kept, [])
+
+
+def envelope(body: bytes, received_at: int) -> bytes:
+    time = datetime.fromtimestamp(received_at / 10**6, UTC).isoformat()
+    return b'{"received_at":"' + time.encode() + b'","body":' + body + b"}"
 
 
 def test_a_thread_loses_the_messages_of_their_time(forgotten):

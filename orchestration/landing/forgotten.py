@@ -41,7 +41,9 @@ _SECOND_US = 1_000_000
 _OF_THE_SUBJECT = frozenset(["contact", "parent_user_id", "phones", "profile", "system", "user_id"])
 # Of these the receipt dates the evidence, not the old message.
 _SYNCED = frozenset(["history", "smb_app_state_sync"])
-_LONG_AGO, _FOR_EVER = 0, 1 << 62
+EMPTY_BODY = b'{"object":"whatsapp_business_account","entry":[]}'
+# Deeper than any webhook is: what mentions somebody down there goes as a whole.
+_MAX_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,20 @@ def read_forgotten(settings: Settings) -> Forgotten | None:
     return Forgotten(secret_key(settings), done) if done else None
 
 
+def decode(body: bytes) -> Any:
+    """A body whose numbers stay as they are written: others' items are to stay what they were."""
+    return json.loads(body, parse_int=_number, parse_float=_number)
+
+
+def _number(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+def plain(value: Any) -> Any:
+    """A number of `decode` as text; anything else as it is."""
+    return bytes(value).decode() if isinstance(value, msgspec.Raw) else value
+
+
 def microseconds(moment: datetime) -> int:
     """Of a time in UTC without a zone."""
     return round(moment.replace(tzinfo=UTC).timestamp() * _SECOND_US)
@@ -185,13 +201,16 @@ class Forgotten:
         """
         if not self.mentions(body):
             return body, []
-        node = msgspec.json.decode(body)
         cuts: list[Cut] = []
         entries = []
-        for index, entry in enumerate(node["entry"]):
-            left = self._entry(entry, f"$.entry[{index}]", received_at, cuts)
-            if left is not None:
-                entries.append(left)
+        try:
+            node = decode(body)
+            for index, entry in enumerate(node["entry"]):
+                left = self._entry(entry, f"$.entry[{index}]", received_at, cuts)
+                if left is not None:
+                    entries.append(left)
+        except RecursionError:  # no webhook is nested like that
+            return EMPTY_BODY, [Cut("$", None)]
         if not cuts:
             return body, []
         return msgspec.json.encode({**node, "entry": entries}), cuts
@@ -203,7 +222,7 @@ class Forgotten:
             place = f"{at}.changes[{index}].value"
             is_synced = change.get("field") in _SYNCED
             time = _time(change["value"]) or _time(entry) or received_at
-            walk = _Walk(self, str(entry["id"]), received_at, is_synced, cuts)
+            walk = _Walk(self, str(plain(entry["id"])), received_at, is_synced, cuts)
             value = walk.inner(change["value"], place, time, frozenset())
             if len(cuts) > before and not _items(value):
                 continue  # what is left is a contact that stood for the items
@@ -230,6 +249,11 @@ class _Walk:
 
     def inner(self, node: Any, at: str, time: int, above: frozenset[str]) -> Any:
         """A node without what is to go; `above` are the names of the thread that it is in."""
+        if isinstance(node, dict | list) and at.count(".") + at.count("[") > _MAX_STEPS:
+            if self.forgotten.mentions(msgspec.json.encode(node)):
+                self.cuts.append(Cut(at, None))
+                return None
+            return node
         if isinstance(node, dict):
             return {
                 name: self.inner(value, f"{at}.{name}", time, above) for name, value in node.items()
@@ -238,6 +262,8 @@ class _Walk:
             return self._list(node, at, time, above)
         if isinstance(node, str):
             return self._text(node, at, time)
+        if isinstance(node, msgspec.Raw) and (text := plain(node)) != self._text(text, at, time):
+            return ERASED
         return node
 
     def _list(self, nodes: list, at: str, time: int, above: frozenset[str]) -> list:
@@ -270,7 +296,7 @@ class _Walk:
                 left.append(
                     {
                         name: value
-                        if isinstance(value, str) and name != "text" and _subject({name: value})
+                        if isinstance(plain(value), str) and any(_subject({name: value}))
                         else self.inner(value, f"{place}.{name}", now, above)
                         for name, value in node.items()
                     }
@@ -321,6 +347,7 @@ def _names(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
 def _subject(node: dict) -> Iterator[str]:
     """The BSUIDs and phones by which an item says whose it is."""
     for name, value in node.items():
+        value = plain(value)
         if isinstance(value, dict) and name in _OF_THE_SUBJECT:
             yield from _subject(value)
         elif isinstance(value, list) and name in _OF_THE_SUBJECT:
@@ -340,8 +367,8 @@ def _time(node: Any) -> int | None:
         return None
     for holder in (node, node.get("metadata")):
         for name in ("timestamp", "time"):
-            value = holder.get(name) if isinstance(holder, dict) else None
-            if isinstance(value, str | int | float) and not isinstance(value, bool):
+            value = plain(holder.get(name)) if isinstance(holder, dict) else None
+            if isinstance(value, str):
                 try:
                     seconds = float(value)
                 except ValueError:
