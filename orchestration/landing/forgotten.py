@@ -9,7 +9,6 @@ after the erasure is new.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
@@ -34,6 +33,11 @@ KEY_BYTES = 32
 _BSUID = re.compile(r"(?<![A-Za-z0-9.])[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}(?![A-Za-z0-9])")
 # also as people write it: +55 (11) 90000-0001
 _PHONE = re.compile(r"(?<![A-Za-z0-9.])\+?\(?\d(?:[ ().\-/]{0,3}\d){4,19}(?![A-Za-z0-9])")
+# What an identifier may be in; nearly every record has a time of its own, which is none.
+_RUN = re.compile(
+    rb'[A-Z]{2}\.[A-Za-z0-9.]{1,132}|(?<!"timestamp":")(?<![A-Za-z0-9.])\+?\(?[0-9][0-9 ().\-/]{3,}[0-9]'
+)
+_SHORT_BYTES = 64
 _DIGITS = re.compile(r"\d{5,20}")
 _WHOLE_PHONE = re.compile(r"\+?([0-9]{5,20})(?:@s\.whatsapp\.net|@c\.us)?")
 _SECOND_US = 1_000_000
@@ -119,7 +123,7 @@ def secret_key(settings: Settings, *, make: bool = False) -> bytes:
 
 
 def keyed_hash(key: bytes, identifier: str) -> str:
-    return hmac.new(key, identifier.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, identifier.encode(), "sha256").hex()
 
 
 def read_forgotten(settings: Settings) -> Forgotten | None:
@@ -166,6 +170,7 @@ class Forgotten:
                 self.intervals.setdefault(digest, []).append((wabas, begin, end))
         # most identifiers come up again and again
         self._of = lru_cache(1 << 16)(lambda text: self.intervals.get(keyed_hash(key, text), ()))
+        self._tells = lru_cache(1 << 16)(self._names_in)
 
     def reading(self, read: Callable[..., Webhook]) -> Callable[..., Webhook]:
         """`RecordReader.read` without those who were forgotten: what shows them becomes a part without its text."""
@@ -189,10 +194,14 @@ class Forgotten:
 
     def mentions(self, text: bytes) -> bool:
         """Whether an identifier of somebody forgotten stands in a text, at whatever time it counts."""
-        plain = text.decode(errors="replace")
-        if "\\u" in plain:
-            plain += _unescaped(plain)
-        return any(self._of(name) for name, _ in _names(plain))
+        if b"\\u" in text:
+            text += _unescaped(text.decode(errors="replace")).encode(errors="replace")
+        return any(
+            self._tells(run) if len(run) < _SHORT_BYTES else self._names_in(run) for run in _RUN.findall(text)
+        )
+
+    def _names_in(self, run: bytes) -> bool:
+        return any(self._of(name) for name, _ in _names(run.decode()))
 
     def without(self, body: bytes, received_at: int) -> tuple[bytes, list[Cut]]:
         """A webhook body without the items of who was forgotten, and these; the same bytes where there are none.
