@@ -87,11 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
         if choice.command == "docs":
             return document(Settings.of_readers())
         if choice.command == "forget":
-            return forget(Settings.of_readers(), choice)
+            return forget(Settings(), choice)
         if choice.command == "retain":
             from orchestration.retention import retain
 
-            retain(Settings.of_readers(), say)
+            retain(Settings(), say)
             return 0
         if not choice.id.strip():
             raise UserError(

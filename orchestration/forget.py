@@ -8,6 +8,7 @@ published, and the files that held the text are removed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import getpass
 import gzip
@@ -256,7 +257,7 @@ class Rewriting:
             # the time by which records are dated that tell none
             os.utime(target, ns=(self.first_modified_at * 1000, self.first_modified_at * 1000))
             status = os.stat(self.file.path)
-            shutil.copymode(self.file.path, target)
+            keep_rights(Path(self.file.path), target)
             if (status.st_size, status.st_mtime_ns // 1000) != (
                 self.file.size_bytes,
                 self.file.modified_at,
@@ -307,6 +308,13 @@ class Rewriting:
         return (
             msgspec.json.encode({"received_at": time, "body": bodies if kept else bodies[0]}) + end
         )
+
+
+def keep_rights(former: Path, new: Path) -> None:
+    """Give a file the rights of the one whose place it takes, and its owner where that is allowed."""
+    shutil.copymode(former, new)
+    with contextlib.suppress(PermissionError):
+        os.chown(new, former.stat().st_uid, former.stat().st_gid)
 
 
 def lines_of(content: Content) -> Iterator[bytes]:
@@ -420,6 +428,7 @@ def renew_warehouse(settings: Settings, forgotten: Forgotten, reloaded: Iterable
             warehouse.execute(query, [erased_keys] * query.count("?"))
         warehouse.execute("detach former")
         warehouse.execute("checkpoint")
+    keep_rights(path, new)
     os.replace(new, path)
     shutil.rmtree(f"{path}.tmp", ignore_errors=True)
 
