@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import duckdb
 import pyarrow as pa
@@ -238,7 +239,7 @@ def test_make_runs_nothing_that_stands_in_a_value(tmp_path):
         assert not (tmp_path / "made").exists(), target
 
 
-def test_no_delivery_and_no_backup_brings_them_back(erased):
+def test_no_delivery_no_backup_and_no_kill_brings_them_back(erased, monkeypatch):
     """One more delivery is loaded without them; a landing file that was put back is refused, then cleaned."""
     settings = settings_of(erased)
     shutil.copy(SAMPLE / ORIGINAL, erased / "landing" / "again.jsonl")
@@ -250,7 +251,17 @@ def test_no_delivery_and_no_backup_brings_them_back(erased):
         bodies = warehouse.execute("select body from raw.webhook").fetchall()
     assert len(bodies) > 100
     assert not [text for (text,) in bodies if BRUNA in text]
+    # killed when the warehouse is new and the files are old
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("orchestration.forget.put_in_place", Mock(side_effect=KeyboardInterrupt))
+        apply(settings, print, rebuild=lambda _: None)
+    with open_warehouse(settings) as warehouse:
+        result = load_landing_dir(warehouse, settings)
+        assert (result.left_out, result.rejected_parts) == ({}, {"forgotten": 8})
+        bodies = warehouse.execute("select body from raw.webhook").fetchall()
+    assert not [text for (text,) in bodies if BRUNA in text]
     apply(settings, print, rebuild=lambda _: None)
+    assert not list(erased.rglob(".forget-*"))
     for path in files(erased / "landing"):
         assert BRUNA.encode() not in content(path)
     with open_warehouse(settings) as warehouse:
