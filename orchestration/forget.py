@@ -108,12 +108,11 @@ def forget(
             f"phones, {found.items} items in {found.records} records of {len(found.files)} landing files, "
             f"{held} records in the warehouse."
         )
-        former = {phone for phone, _, until in person.phones if until}
+        former = {phone for phone, _, until in person.phones if until and until <= now}
         if lines := seed_lines(settings, former):
             say(f"A number that was theirs stands in {', '.join(lines)}: look whom it means there.")
-        if lines := seed_lines(
-            settings, {*person.bsuids, *(phone for phone, _, until in person.phones if not until)}
-        ):
+        held_now = {phone for phone, _, until in person.phones if not (until and until <= now)}
+        if lines := seed_lines(settings, {*person.bsuids, *held_now}):
             raise UserError(
                 f"Nothing was erased: your reference data names this customer ({', '.join(lines)}); "
                 "take these lines out, then run again."
