@@ -26,7 +26,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 
 # What is said on the command line reaches commands through the environment, as it is: a shell or make that reads it
 # again would run what stands in it.
-$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))))
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILES PERSONS SEED
 
 # 1 or true, as in FORCE=1; 0, false and nothing are off

@@ -218,7 +218,7 @@ def test_make_runs_nothing_that_stands_in_a_value(tmp_path):
     """What follows ID= or QUERY= comes to Python as it is."""
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python"
-    python.write_text('#!/bin/sh\nprintf "%s|%s|%s\\n" "$ID" "$QUERY" "$*"\n')
+    python.write_text('#!/bin/sh\nprintf "%s|%s|%s|%s\\n" "$ID" "$QUERY" "$LANDING_DIR" "$*"\n')
     python.chmod(0o755)
     (tmp_path / ".installed").touch()
     touch = f"$(shell touch {tmp_path}/made) $$(touch {tmp_path}/made) `touch {tmp_path}/made`; touch {tmp_path}/made"
@@ -235,7 +235,7 @@ def test_make_runs_nothing_that_stands_in_a_value(tmp_path):
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith(f"{touch}|{touch}|"), done.stdout
+        assert done.stdout.startswith(f"{touch}|{touch}|{touch}|"), done.stdout
         assert not (tmp_path / "made").exists(), target
 
 
