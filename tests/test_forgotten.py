@@ -22,6 +22,7 @@ from orchestration.landing.forgotten import (
 from orchestration.landing.load import load_landing_dir
 from orchestration.landing.records import RecordReader, Rejection
 from orchestration.landing.retry import retry_rejected
+from orchestration.preflight import problems
 from orchestration.settings import SAMPLE, Settings, UserError
 from orchestration.warehouse import open_warehouse
 from tests.mutations import mutate, sound_record
@@ -237,6 +238,7 @@ def test_the_ledger_and_the_key_are_their_owners_and_tell_nobody(settings):
     settings.forget_key_file.unlink()
     with pytest.raises(UserError, match="FORGET_KEY_FILE=.* is missing"):
         read_forgotten(settings)
+    assert any("FORGET_KEY_FILE" in problem for problem in problems(settings))
 
 
 def test_a_delivery_that_comes_again_is_counted_and_its_text_is_nowhere(settings):
