@@ -35,10 +35,15 @@ $(VENV)-lint/.installed: requirements-lint.lock
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
 	@touch $@
 
+# What is said on the command line reaches commands through the environment, as it is: a shell or make that reads it
+# again would run what stands in it.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILES PERSONS SEED
+
 # 1 or true, as in FORCE=1; 0, false and nothing are off
 on = $(filter-out 0 false no off,$(1))
 
-.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain publish sql metrics clean help dagster-home
+.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain forget export retain sbom publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result; FULL=1 works all out anew
 	@$(BIN)/python -m orchestration run $(if $(call on,$(FULL)),--full-refresh) $(if $(call on,$(FORCE)),--force)
@@ -68,17 +73,25 @@ test-deep: $(VENV)/.dev ## What takes long: the property tests on many more hist
 	@PROPERTY_CASES=3000 KILLS=100 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties tests/test_kills.py
 
 explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>
-	@test -n "$(ID)" || { echo "Say who: make explain ID=<phone|bsuid|username|customer_key|message id>"; exit 2; }
-	@$(BIN)/python -m orchestration explain "$(ID)"
+	@$(BIN)/python -m orchestration explain
+
+forget: $(VENV)/.installed ## Erase one customer for good: make forget ID=<...> [YES=1 REASON= REQUESTED_BY=]; without ID it finishes what was begun
+	@$(BIN)/python -m orchestration forget $(if $(call on,$(YES)),--yes)
+
+export: $(VENV)/.installed ## All that is known of one customer, as JSON and as a page: make export ID=<...> [OUT=<folder>]
+	@$(BIN)/python -m orchestration export
+
+retain: $(VENV)/.installed ## Take what people wrote out of landing files and raw when it is older than RETENTION_DAYS
+	@$(BIN)/python -m orchestration retain
 
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
 	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
 
 bench: $(VENV)/.dev ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
-	@$(BIN)/python -m tests.benchmarks.bench $(if $(EVENTS),--events $(EVENTS))
+	@$(BIN)/python -m tests.benchmarks.bench
 
 accuracy: $(VENV)/.dev ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
-	@$(BIN)/python -m tests.simulator.accuracy $(if $(PROFILES),--profiles $(PROFILES)) $(if $(PERSONS),--persons $(PERSONS)) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.simulator.accuracy
 
 dagster-home:
 	@$(BIN)/python -c "from orchestration.cli import configure_dagster, log_folder; configure_dagster(log_folder())"
@@ -96,11 +109,15 @@ dashboard: $(VENV)/.pages ## The BI pages over the published file, on http://loc
 	@$(BIN)/python -m streamlit run dashboard/app.py
 
 metrics: $(VENV)/.pages ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
-	@$(BIN)/python -m orchestration.metrics query $(or $(QUERY),--saved-query transition_by_month --order metric_time__month)
+	@$(BIN)/python -m orchestration.metrics
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff
 	@$(VENV)-lint/bin/ruff check . && $(VENV)-lint/bin/ruff format --check .
 	@mkdir -p data && WAREHOUSE_PATH=$(CURDIR)/data/lint.duckdb $(VENV)-lint/bin/sqlfluff lint dbt_project/models dbt_project/tests
+
+sbom: $(VENV)/.installed $(VENV)-lint/.installed ## What is installed, with licences, as CycloneDX: data/sbom.json
+	@mkdir -p data && $(VENV)-lint/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o data/sbom.json $(BIN)/python
+	@echo data/sbom.json
 
 docs: $(VENV)/.installed ## The dbt docs as one page, after make run: docs/site/index.html
 	@$(BIN)/python -m orchestration docs

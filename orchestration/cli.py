@@ -6,6 +6,11 @@ python -m orchestration publish    publish what the warehouse holds (--force aft
 python -m orchestration retry      read the rejected records again, after an upgrade
 python -m orchestration docs       the documentation of the tables as one page
 python -m orchestration explain ID why this is one customer
+python -m orchestration forget ID  erase one customer for good (--yes; without an ID: finish what was begun)
+python -m orchestration export ID  all that is known of one customer, as JSON and as a page
+python -m orchestration retain     take what people wrote out of landing files and raw when it is old
+
+An ID may also stand in the environment, where no list of processes shows it.
 
 Exit code: 0 published (or nothing was new), 3 published but files were left out, 1 not published.
 """
@@ -24,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration.settings import DATA, REPOSITORY, Settings, UserError
+from orchestration.terminal import inert
 
 PUBLISHED, NOT_PUBLISHED, LEFT_OUT = 0, 1, 3
 STOP = (signal.SIGINT, signal.SIGTERM)
@@ -33,19 +39,43 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. What goes wrong is told in one sentence."""
     parser = argparse.ArgumentParser(prog="orchestration", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run", help="land, resolve, check and publish, then show the result")
+    running = commands.add_parser(
+        "run", help="land, resolve, check and publish, then show the result"
+    )
     running.add_argument("--full-refresh", action="store_true", help="work everything out anew")
     running.add_argument("--force", action="store_true", help="publish although the gate is closed")
     commands.add_parser("doctor", help="tell whether a run would work")
     publishing = commands.add_parser("publish", help="publish what the warehouse holds")
-    publishing.add_argument("--force", action="store_true", help="publish although the gate is closed")
+    publishing.add_argument(
+        "--force", action="store_true", help="publish although the gate is closed"
+    )
     commands.add_parser("retry", help="read the rejected records again")
     commands.add_parser("docs", help="the documentation of the tables as one page")
     explained = commands.add_parser("explain", help="why this is one customer")
-    explained.add_argument("id", help="phone, BSUID, username, customer key or message id")
+    forgetting = commands.add_parser("forget", help="erase one customer for good")
+    forgetting.add_argument("--yes", action="store_true", help="erase, do not only tell")
+    forgetting.add_argument(
+        "--requested-by", default=os.environ.get("REQUESTED_BY", ""), help="who asked for it"
+    )
+    forgetting.add_argument("--reason", default=os.environ.get("REASON", ""), help="why")
+    commands.add_parser(
+        "retain", help="take out what people wrote when it is older than RETENTION_DAYS"
+    )
+    exporting = commands.add_parser("export", help="all that is known of one customer")
+    exporting.add_argument(
+        "--out", default=os.environ.get("OUT", ""), help="the folder to write to"
+    )
+    for command in (explained, forgetting, exporting):
+        command.add_argument(
+            "id",
+            nargs="?",
+            default=os.environ.get("ID", ""),
+            help="phone, BSUID, username, customer key or message id",
+        )
     choice = parser.parse_args(arguments)
     stop_at_once()
     try:
+        protect(Settings())
         if choice.command == "run":
             return run(forced(Settings(), choice.force), choice.full_refresh)
         if choice.command == "doctor":
@@ -56,6 +86,24 @@ def main(arguments: list[str] | None = None) -> int:
             return retry(Settings())
         if choice.command == "docs":
             return document(Settings.of_readers())
+        if choice.command == "forget":
+            return forget(Settings(), choice)
+        if choice.command == "retain":
+            from orchestration.retention import retain
+
+            retain(Settings(), say)
+            return 0
+        if not choice.id.strip():
+            raise UserError(
+                f"Say who: make {choice.command} ID=<phone|bsuid|username|customer_key|message id>."
+            )
+        if choice.command == "export":
+            from orchestration.export import export
+
+            say(
+                f"Wrote {export(Settings.of_readers(), choice.id, choice.out)} and the page beside it."
+            )
+            return 0
         from orchestration.explain import explain
 
         say(explain(Settings.of_readers(), choice.id))
@@ -77,6 +125,11 @@ def forced(settings: Settings, force: bool) -> Settings:
     return settings.model_copy(update={"force": True}) if force else settings
 
 
+def protect(settings: Settings) -> None:
+    """Every file written from now on has the rights that FILE_UMASK leaves."""
+    os.umask(int(settings.file_umask, 8))
+
+
 def cure(error: OSError) -> str:
     import errno
 
@@ -88,14 +141,14 @@ def cure(error: OSError) -> str:
 def say(text: str) -> None:
     """Print, for as long as somebody reads: a closed pipe or a full disk behind it stops no run."""
     try:
-        print(text, flush=True)
+        print(inert(text), flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"\nError: {text}", file=sys.stderr, flush=True)
+        print(f"\nError: {inert(text)}", file=sys.stderr, flush=True)
 
 
 def stop_at_once() -> None:
@@ -116,7 +169,9 @@ def stop_at_once() -> None:
         while os.read(ear, 1)[0] not in STOP:
             pass
         with contextlib.suppress(OSError):
-            print("\nStopped: what was published stays, and the next run completes.", file=sys.stderr)
+            print(
+                "\nStopped: what was published stays, and the next run completes.", file=sys.stderr
+            )
         os._exit(NOT_PUBLISHED)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
@@ -260,6 +315,22 @@ def execute(settings: Settings, full_refresh: bool) -> str | None:
     return f"The run failed, what is published stays. The whole log is {log}."
 
 
+def forget(settings: Settings, choice: argparse.Namespace) -> int:
+    """Erase one customer for good, or tell what that would erase. Raises UserError."""
+    from orchestration.forget import forget
+
+    forget(
+        settings,
+        choice.id.strip(),
+        yes=choice.yes,
+        requested_by=choice.requested_by,
+        reason=choice.reason,
+        say=say,
+        rebuild=lambda settings: execute(settings, full_refresh=True),
+    )
+    return 0
+
+
 def publish_only(settings: Settings) -> int:
     """Publish the warehouse as it is: after a review of what the gate held back. Raises UserError."""
     from orchestration.lock import locked
@@ -297,7 +368,9 @@ def document(settings: Settings) -> int:
     from orchestration.project import TARGET, document
 
     if not settings.warehouse_path.exists():
-        raise UserError(f"There is no warehouse at {settings.warehouse_path} yet: run `make run` first.")
+        raise UserError(
+            f"There is no warehouse at {settings.warehouse_path} yet: run `make run` first."
+        )
     with locked(settings, say), output_to(log_folder() / "docs.log"):
         document(settings)
     page = REPOSITORY / "docs" / "site" / "index.html"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.landing.forgotten import ERASED, erasures
 from orchestration.settings import Settings, UserError
 from orchestration.versions import (
     DATABASE,
@@ -79,9 +80,25 @@ def ledger_path(settings: Settings) -> Path:
 def read_ledger(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Bring the ledger's tables into temporary tables `former_<table>`; they are empty before the first publish.
 
-    A lost ledger is read from the newest copy, which is said. Raises UserError when the file is damaged, or when
-    something is published and no copy is left, unless FORCE is set.
+    Of who was forgotten only the keys are left. A lost ledger is read from the newest copy, which is said. Raises
+    UserError when the file is damaged, or when something is published and no copy is left, unless FORCE is set.
     """
+    read_newest(connection, settings)
+    keys = [key for erasure in erasures(settings) for key in erasure.customer_keys]
+    if keys:
+        connection.execute(
+            f"update former_published_key set identifier = '{ERASED}', event_id = '{ERASED}' "
+            "where list_contains(?, customer_key)",
+            [keys],
+        )
+        connection.execute(
+            "update former_identity_change_log set detail = null, evidence_event_id = null "
+            "where list_contains($1, customer_key) or list_contains($1, former_customer_key)",
+            [keys],
+        )
+
+
+def read_newest(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     for name, columns in TABLES.items():
         connection.execute(f"create or replace temp table former_{name} ({columns})")
     path = ledger_path(settings)
@@ -176,8 +193,11 @@ def copy_keys_to_warehouse(settings: Settings) -> int:
         read_ledger(connection, settings)
         connection.execute(
             """
-            insert or ignore into raw.published_key
+            insert into raw.published_key
             select customer_key, received_at, event_id, identifier, waba_id from former_published_key
-            """
+            on conflict do update set event_id = excluded.event_id, identifier = excluded.identifier
+            where excluded.identifier = ?
+            """,
+            [ERASED],
         )
         return connection.execute("select count(*) from raw.published_key").fetchone()[0]

@@ -98,7 +98,8 @@ def _try(file: int) -> bool:
 
 
 def _myself() -> dict[str, object]:
-    arguments = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    # the command alone: what follows may be somebody's phone
+    arguments = [Path(sys.argv[0]).name, *sys.argv[1:2]]
     return {
         "pid": os.getpid(),
         "command": " ".join(arguments),

@@ -1,10 +1,12 @@
 """The metrics of dbt_project/models/semantic, asked of the published file: `make metrics`.
 
-The arguments are those of MetricFlow's `mf`, such as `query --metrics customers --group-by metric_time__week`.
+The arguments are those of MetricFlow's `mf`, such as `query --metrics customers --group-by metric_time__week`; without any,
+those after `query` are in QUERY.
 """
 
 import json
 import os
+import shlex
 import sys
 
 import update_checker
@@ -12,6 +14,8 @@ import update_checker
 from orchestration.explain import open_published
 from orchestration.project import FOLDER, TARGET, parse
 from orchestration.settings import Settings, UserError
+
+USUAL = "--saved-query transition_by_month --order metric_time__month"
 
 
 def prepare(settings: Settings) -> None:
@@ -34,6 +38,8 @@ def prepare(settings: Settings) -> None:
 
 def main() -> None:
     """Run `mf` with the arguments of the command line; ends the process."""
+    if len(sys.argv) == 1:
+        sys.argv += ["query", *shlex.split(os.environ.get("QUERY") or USUAL)]
     try:
         prepare(Settings.of_readers())
     except UserError as error:

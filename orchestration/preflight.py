@@ -15,6 +15,7 @@ import duckdb
 import yaml
 
 from orchestration.landing import check_folder
+from orchestration.landing.forgotten import read_forgotten
 from orchestration.ledger import ledger_path
 from orchestration.lock import holder
 from orchestration.seeds import read_seeds
@@ -34,6 +35,7 @@ def problems(settings: Settings) -> list[str]:
         *landing(settings),
         *folders(settings),
         *files(settings),
+        *forgotten(settings),
         *seeds(settings),
         *variables(DBT_PROJECT),
     ]
@@ -108,6 +110,14 @@ def files(settings: Settings) -> Iterator[str]:
             duckdb.connect(str(path), read_only=True).close()
         except duckdb.Error as error:
             yield f"{path} cannot be opened ({str(error).splitlines()[0]}): {cure}."
+
+
+def forgotten(settings: Settings) -> Iterator[str]:
+    """Whether those who were forgotten can be told from others."""
+    try:
+        read_forgotten(settings)
+    except UserError as error:
+        yield str(error)
 
 
 def seeds(settings: Settings) -> Iterator[str]:

@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -17,6 +16,7 @@ import duckdb
 
 from orchestration.seeds import Seeds, write_seeds
 from orchestration.settings import REPOSITORY, Settings, UserError
+from orchestration.terminal import without_identifiers
 from orchestration.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -153,21 +153,28 @@ def failure(result, settings: Settings) -> str:
     failed = [node for node in result.result if node.status in ("error", "fail")]
     broken = [node for node in failed if node.node.resource_type != "test"] or failed
     return "; ".join(
-        f"{node.node.name}: {' '.join((node.message or '').split())}"
+        f"{node.node.name}: {without_identifiers(' '.join((node.message or '').split()))}"
         + (f", such as {rows}" if (rows := offending_rows(settings, node)) else "")
         for node in broken[:5]
     )
 
 
 def offending_rows(settings: Settings, node, limit: int = 3) -> list[dict[str, object]]:
-    """Some of the rows for which a test failed."""
+    """Some of the rows for which a test failed, by their keys and numbers: this is logged, and texts may be of somebody."""
     if node.status != "fail":
         return []
     try:
         with open_warehouse(settings, read_only=True) as warehouse:
             found = warehouse.execute(f"from ({node.node.compiled_code}) limit {limit}")
             names = [column[0] for column in found.description]
-            return [dict(zip(names, map(str, row), strict=True)) for row in found.fetchall()]
+            return [
+                {
+                    name: str(value)
+                    for name, value in zip(names, row, strict=True)
+                    if not isinstance(value, str) or name.endswith(("customer_key", "portfolio_id"))
+                }
+                for row in found.fetchall()
+            ]
     except (duckdb.Error, UserError):  # the failure is the one to tell
         return []
 

@@ -13,11 +13,14 @@ import duckdb
 import phonenumbers
 
 from orchestration.gate import CHANGES, LARGEST, Verdict, compare
+from orchestration.landing.forgotten import secret_key
 from orchestration.ledger import TABLES, first_line, quoted, read_ledger, write_ledger
+from orchestration.masked import write_masked
 from orchestration.settings import Settings, UserError
 from orchestration.versions import (
     DATABASE,
     LEDGER,
+    MASKED,
     PARQUET,
     claimed,
     commit,
@@ -166,7 +169,8 @@ def _publish(settings: Settings) -> Publication:
                 + ", then run `make publish FORCE=1`."
             )
         version = new_version(settings, publish_id)
-        rows = write(connection, version, publish_id, started, verdict)
+        secret = secret_key(settings, make=True) if settings.publish_masked else None
+        rows = write(connection, version, publish_id, started, verdict, secret)
     commit(settings, version)
     remove_leftovers(settings)
     seconds = (datetime.now(UTC).replace(tzinfo=None) - started).total_seconds()
@@ -179,8 +183,9 @@ def write(
     publish_id: str,
     published_at: datetime,
     verdict: Verdict,
+    secret: bytes | None,
 ) -> dict[str, int]:
-    """Write the files of a version; returns rows per mart."""
+    """Write the files of a version, the masked one where there is a secret for it; returns rows per mart."""
     # small row groups: who looks one customer up reads 16384 rows of a large table, not 122880
     connection.execute(f"attach {quoted(version / DATABASE)} as fresh (row_group_size 16384)")
     # in one transaction: each would wait for the disk else
@@ -204,6 +209,8 @@ def write(
     connection.execute("checkpoint fresh")
     write_parquet(connection, version / PARQUET)
     write_ledger(connection, version / LEDGER)
+    if secret is not None:
+        write_masked(connection, version / MASKED, secret)
     connection.execute("detach fresh")
     return rows
 

@@ -44,7 +44,10 @@ EXPECTED = {
     "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
     "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
+    "file_umask": "give 077 (only this user) or 027 (a shared group may read)",
     "force": "give true or false",
+    "retention_days": "give a whole number of days, 1 or more",
+    "publish_masked": "give true or false",
     "show_pii": "give true or false",
 }
 
@@ -65,6 +68,12 @@ class Settings(BaseSettings):
     warehouse_path: FilePath = DATA / "warehouse.duckdb"
     publish_dir: FilePath = DATA / "published"
     seeds_dir: FilePath = REPOSITORY / "seeds"
+    # The key of the hashes by which who was forgotten is known again, and of the masked published file.
+    forget_key_file: FilePath = DATA / "forget.key"
+    # After so many days `make retain` takes what people wrote out of landing files and raw (orchestration/retention.py).
+    retention_days: Annotated[int, Field(ge=1)] | None = None
+    # Rights that are taken from every file that is written: 077 leaves them to this user, 027 lets the group read.
+    file_umask: Annotated[str, StringConstraints(pattern=r"^0?[0-7][0-7][0-7]$")] = "077"
     dbt_target: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "duckdb"
     duckdb_threads: Annotated[int, Field(ge=1)] = os.cpu_count() or 1
     duckdb_memory_limit: MemorySize = "4GB"
@@ -80,6 +89,8 @@ class Settings(BaseSettings):
     gate_free_customers: Annotated[int, Field(ge=0)] = 10
     gate_max_customer_growth: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
     force: bool = False
+    # Publish customers_masked.duckdb too, for analysts without clearance.
+    publish_masked: bool = False
     # The dashboard masks phone numbers unless this is set.
     show_pii: bool = False
 
@@ -129,6 +140,7 @@ class Settings(BaseSettings):
         return {
             name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in self
+            if value is not None
         }
 
 

@@ -1,12 +1,15 @@
 """A read-only SQL prompt on the published file: `make sql`, or with a query as arguments."""
 
 import code
+import contextlib
+import io
 import sys
 
 import duckdb
 
 from orchestration.explain import open_published
 from orchestration.settings import Settings, UserError
+from orchestration.terminal import inert
 
 
 class Prompt(code.InteractiveConsole):
@@ -32,7 +35,10 @@ def show(published: duckdb.DuckDBPyConnection, query: str) -> None:
     """Print what a query gives, if it gives rows."""
     rows = published.sql(query)
     if rows is not None:
-        rows.show(max_width=160)
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            rows.show(max_width=160)
+        print(inert(shown.getvalue()), end="")
 
 
 def main() -> int:

@@ -4,6 +4,7 @@
     current           -> versions/<publish_id>      the one commit point: swapped by a rename
     customers.duckdb  -> current/customers.duckdb   the names that readers know, and that stay
     parquet           -> current/parquet
+    customers_masked.duckdb -> current/customers_masked.duckdb      where PUBLISH_MASKED asks for it
 
 A version is written under a hidden name, synced, renamed and then linked, so that a kill at any moment
 leaves the former version or the new one, whole. The version before the current one is kept.
@@ -29,6 +30,7 @@ VERSIONS = "versions"
 DATABASE = "customers.duckdb"
 PARQUET = "parquet"
 LEDGER = "ledger.duckdb"
+MASKED = "customers_masked.duckdb"
 READERS_NAMES = (DATABASE, PARQUET)
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,10 @@ def commit(settings: Settings, written: Path) -> Path:
     for name in READERS_NAMES:
         point(settings.publish_dir / name, Path(CURRENT) / name)
     point(settings.publish_dir / CURRENT, Path(VERSIONS) / version.name)
+    if (version / MASKED).exists():
+        point(settings.publish_dir / MASKED, Path(CURRENT) / MASKED)
+    else:
+        (settings.publish_dir / MASKED).unlink(missing_ok=True)
     return version
 
 

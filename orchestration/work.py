@@ -17,7 +17,15 @@ from orchestration.settings import REPOSITORY, Settings
 
 SOURCES = ("dbt_project/models", "dbt_project/macros", "dbt_project/plugins", "orchestration")
 # Of no consequence to what is published.
-ASIDE = {"force", "show_pii", "notify_slack_url", "notify_email", "notify_smtp_url"}
+ASIDE = {
+    "file_umask",
+    "force",
+    "notify_email",
+    "notify_slack_url",
+    "notify_smtp_url",
+    "retention_days",
+    "show_pii",
+}
 
 
 def state(settings: Settings) -> str:

@@ -285,7 +285,7 @@ def test_every_byte_of_a_body_is_kept_and_the_loader_takes_every_line(tmp_path):
     with open_warehouse(settings) as warehouse:
         result = load_landing_dir(warehouse, settings)
         assert (result.records, result.rejected_count) == (2, len(BODIES) - 2)
-        assert result.error() is None and result.waiting == []
+        assert result.left_out == {} and result.waiting == []
         bodies = warehouse.execute("select body from raw.webhook").fetchall()
         assert {body.encode() for (body,) in bodies} == {
             BODIES["webhook"],

@@ -25,7 +25,7 @@ final as (
     from published_keys
     left join redirects on published_keys.customer_key = redirects.old_customer_key
     left join customers on redirects.customer_key = customers.customer_key
-    where customers.customer_key is null and coalesce(redirects.reason, '') not in ('evidence_gone', 'quarantined')
+    where customers.customer_key is null and coalesce(redirects.reason, '') not in ('evidence_gone', 'quarantined', 'erased')
 
 )
 

@@ -37,6 +37,7 @@ class Run(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Run"]:
         """Hold the locks from before the first step until after the last one."""
+        os.umask(int(Settings().file_umask, 8))
         context.instance.add_run_tags(context.run.run_id, {PROCESS: str(os.getpid())})
         with locked(Settings(), context.log.info):
             end_dead_runs(context.instance, context.run.run_id)

@@ -28,6 +28,7 @@ from orchestration.landing.files import (
     read_exactly,
 )
 from orchestration.landing.folder import LandingError, check_folder, remember_folder
+from orchestration.landing.forgotten import read_forgotten
 from orchestration.landing.records import (
     BOM,
     EARLIEST,
@@ -227,6 +228,7 @@ class _Load:
         ).fetchone()
         self.result = LoadResult(load_id=load_id, files=len(self.files), ignored=listing.ignored)
         self.result.left_out.update(listing.unreadable)
+        self.forgotten = read_forgotten(settings)
         self.known = self._read_ledger()
         self.loaded: dict[str, _FileState] = {}
         self.discarded: list[str] = []
@@ -345,6 +347,8 @@ class _Load:
     def reject(self, name: str, line_number: int, reason: str, record: bytes) -> None:
         """Takes down a record that is not loaded."""
         self.result.rejected[_code(reason)] += 1
+        if _code(reason) == "forgotten":
+            record = b""
         self._take_down(name, line_number, None, reason, record)
         if self.first_rejected is None:
             self.first_rejected = (name, line_number, record)
@@ -637,7 +641,7 @@ class _Reading:
             )
         self.state.loaded_lines = self.state.empty_line_count = self.state.loaded_bytes = 0
         try:
-            records = _document_records(text)
+            records = document_records(text)
         except (msgspec.DecodeError, RecursionError):
             if any(map(self._is_webhook, itertools.islice(_lines(document), FIRST_LINES))):
                 self.hash = hashlib.sha256()
@@ -750,6 +754,8 @@ class _Reading:
     def _take_in(self, records: list[bytes], is_utf8: bool = False) -> Iterator[pa.RecordBatch]:
         load, state = self.load, self.state
         batch, name, read = load.batch, self.file.name, self.reader.read
+        if load.forgotten:
+            read = load.forgotten.reading(read)
         reasons: dict[bytes, Rejection] = {}
         batch.names.append(name)
         index = len(batch.names) - 1
@@ -807,7 +813,7 @@ class _Reading:
             yield load.take_batch()
 
 
-def _document_records(text: bytes) -> list[bytes]:
+def document_records(text: bytes) -> list[bytes]:
     if text.startswith(b"["):
         return [bytes(item) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
     msgspec.json.decode(text, type=msgspec.Raw)

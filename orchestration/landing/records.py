@@ -110,6 +110,7 @@ TIME_HOLDERS = frozenset(["requestcontext", "attributes"])
 # What to do about a rejection, by its code.
 CURES = {
     "bad_json": "bring the record again as it was received",
+    "forgotten": "its text was dropped and is nowhere",
     "duplicate_key": "the last is kept, this is the body as it was",
     "bad_received_at": "give the receipt time as ISO 8601 or leave it out",
     "future_received_at": "correct the clock or the time",

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import duckdb
 
+from orchestration.landing.forgotten import read_forgotten
 from orchestration.landing.load import CLOCK_TOLERANCE, LandingError, waba_of, write_rejected
 from orchestration.landing.records import RecordReader, Rejection, merge_bodies
 from orchestration.settings import Settings
@@ -55,6 +56,7 @@ class _Retry:
     ) -> None:
         self.connection = connection
         self.now = now
+        self.forgotten = read_forgotten(settings)
         path = settings.body_path
         self.body_path = tuple(path.split(".")) if path else ()
         self.result = RetryResult()
@@ -96,13 +98,15 @@ class _Retry:
                 waba_id=waba_of(name),
                 body_path=self.body_path,
             )
+            read = self.forgotten.reading(reader.read) if self.forgotten else reader.read
             record = text.encode()
             if reason.startswith("bad_encoding:"):  # as it was before strings were repaired
                 record = _ESCAPED_BYTE.sub(lambda byte: bytes.fromhex(byte[1].decode()), record)
             try:
-                if reason.startswith("duplicate_key:"):  # its readable part is loaded already
+                # its readable part is loaded already, or nothing is left of it
+                if reason.startswith(("duplicate_key:", "forgotten:")):
                     raise Rejection("duplicate_key", "")
-                body, received_at, parts, repairs = reader.read(record)
+                body, received_at, parts, repairs = read(record)
             except Rejection:
                 self.result.rejected += 1
                 continue

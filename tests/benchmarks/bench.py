@@ -179,7 +179,8 @@ def sample() -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    events = os.environ.get("EVENTS", "").split() or [1_000_000, 10_000_000]
+    parser.add_argument("--events", type=int, nargs="+", default=[int(count) for count in events])
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "benchmark.csv")
     arguments = parser.parse_args()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

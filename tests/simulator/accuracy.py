@@ -9,6 +9,7 @@ draws the pipeline's precision, recall and mixed persons.
 import argparse
 import csv
 import dataclasses
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -90,9 +91,21 @@ def draw(swept: list[dict[str, object]], variable: str, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profiles", nargs="+", choices=list(PROFILES), default=list(PERSONS))
-    parser.add_argument("--persons", type=int, help="in each profile, instead of the full run's")
-    parser.add_argument("--seed", type=int, default=2, help="rules were tuned on seed 1")
+    parser.add_argument(
+        "--profiles",
+        nargs="+",
+        choices=list(PROFILES),
+        default=os.environ.get("PROFILES", "").split() or list(PERSONS),
+    )
+    parser.add_argument(
+        "--persons",
+        type=int,
+        default=os.environ.get("PERSONS") or None,
+        help="in each profile, instead of the full run's",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=os.environ.get("SEED") or 2, help="rules were tuned on seed 1"
+    )
     parser.add_argument("--sweep", nargs="+", metavar=("VARIABLE", "VALUE"))
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "accuracy.csv")
     arguments = parser.parse_args()

@@ -128,10 +128,11 @@ final as (
     select
         published_keys.customer_key as old_customer_key,
         case
-            when quarantined_keys.customer_key is null
+            when quarantined_keys.customer_key is null and published_keys.identifier <> 'erased'
                 then coalesce(current_keys.customer_key, moved_to.customer_key)
         end as customer_key,
         case
+            when published_keys.identifier = 'erased' then 'erased'
             when current_keys.customer_key is not null then 'current'
             when quarantined_keys.customer_key is not null then 'quarantined'
             when moved_to.customer_key is null then 'evidence_gone'
