@@ -10,13 +10,6 @@ published_keys as (
 customer_nodes as (
 
     select * from {{ ref('int_identity__resolved_node') }}
-    {{- unless_quarantined() }}
-
-),
-
-set_aside as (
-
-    select * from {{ ref('int_identity__resolved_node') }}
 
 ),
 
@@ -47,7 +40,7 @@ links as (
 quarantined_keys as (
 
     select distinct customer_key
-    from set_aside
+    from customer_nodes
     where island_id in (select island_id from quarantine)
 
 ),
@@ -56,6 +49,7 @@ current_keys as (
 
     select distinct customer_key
     from customer_nodes
+    where island_id not in (select island_id from quarantine)
 
 ),
 
@@ -128,8 +122,9 @@ final as (
     select
         published_keys.customer_key as old_customer_key,
         case
-            when quarantined_keys.customer_key is null and published_keys.identifier <> 'erased'
-                then coalesce(current_keys.customer_key, moved_to.customer_key)
+            when published_keys.identifier = 'erased' then null
+            when current_keys.customer_key is not null then current_keys.customer_key
+            when quarantined_keys.customer_key is null then moved_to.customer_key
         end as customer_key,
         case
             when published_keys.identifier = 'erased' then 'erased'
@@ -142,8 +137,9 @@ final as (
         coalesce(linked.linked_at, published_keys.received_at) as effective_at
     from published_keys
     left join current_keys on published_keys.customer_key = current_keys.customer_key
-    left join quarantined_keys on published_keys.customer_key = quarantined_keys.customer_key
     left join moved_to on published_keys.customer_key = moved_to.old_customer_key
+    left join quarantined_keys
+        on coalesce(moved_to.customer_key, published_keys.customer_key) = quarantined_keys.customer_key
     left join published_keys as other_published
         on moved_to.customer_key = other_published.customer_key
     left join linked

@@ -26,23 +26,22 @@ observations as (
 
 ),
 
+-- From one who wore it to the next: a name that a thousand wore in turn moved a thousand times, not half a million.
 moves as (
 
     select
-        old_lease.portfolio_id,
-        old_lease.username,
-        old_lease.bsuid as old_bsuid,
-        new_lease.bsuid as new_bsuid,
-        new_lease.valid_from as moved_at,
-        new_lease.evidence_event_id
-    from leases as old_lease
-    inner join leases as new_lease
-        on old_lease.portfolio_id = new_lease.portfolio_id
-        and old_lease.username = new_lease.username
-        and old_lease.bsuid <> new_lease.bsuid
-        and old_lease.last_seen_at <= new_lease.valid_from
-        and new_lease.valid_from
-        <= old_lease.last_seen_at + interval ({{ var('username_move_max_days') }}) day
+        portfolio_id,
+        username,
+        bsuid as old_bsuid,
+        lead(bsuid) over of_username as new_bsuid,
+        lead(valid_from) over of_username as moved_at,
+        lead(evidence_event_id) over of_username as evidence_event_id
+    from leases
+    window of_username as (partition by portfolio_id, username order by valid_from, valid_to, bsuid)
+    qualify
+        bsuid <> new_bsuid
+        and last_seen_at <= moved_at
+        and moved_at <= last_seen_at + interval ({{ var('username_move_max_days') }}) day
 
 ),
 
