@@ -25,8 +25,18 @@ def new_folder(folder: Path) -> Path:
     return folder
 
 
-def start(folder: Path, *arguments: str, preexec=None, **settings: str) -> subprocess.Popen:
-    """A command under way; its output are pipes."""
+def copy_checkout(folder: Path) -> Path:
+    """The project once more, to be broken or given away."""
+    for name in ("orchestration", "dbt_project", "seeds"):
+        made = shutil.ignore_patterns("target", "logs", "__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=made)
+    return folder
+
+
+def start(
+    folder: Path, *arguments: str, preexec=None, root: Path = ROOT, **settings: str
+) -> subprocess.Popen:
+    """A command under way, of the checkout at `root`; its output are pipes."""
     environment = {
         **os.environ,
         "LANDING_DIR": str(folder / "landing"),
@@ -39,7 +49,7 @@ def start(folder: Path, *arguments: str, preexec=None, **settings: str) -> subpr
     return subprocess.Popen(
         [sys.executable, "-m", "orchestration", *arguments],
         env=environment,
-        cwd=ROOT,
+        cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -47,8 +57,8 @@ def start(folder: Path, *arguments: str, preexec=None, **settings: str) -> subpr
     )
 
 
-def orchestration(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
-    """A command from its start to its end. Never may it end in a traceback."""
+def orchestration(folder: Path, *arguments: str, **settings) -> subprocess.CompletedProcess:
+    """A command from its start to its end, as `start` takes it. Never may it end in a traceback."""
     process = start(folder, *arguments, **settings)
     output, errors = process.communicate(timeout=300)
     assert "Traceback" not in output + errors, output + errors

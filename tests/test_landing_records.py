@@ -489,6 +489,12 @@ def test_gateway_time_that_cannot_be_the_receipt_is_passed_over(time: object) ->
     assert read_all({"created_at": time, "payload": BODY})[1] == 1_790_000_000 * SECOND
 
 
+@pytest.mark.parametrize("key", ['a"b', "a\\b", "\x00", "\n", "", " ", "body", "self", "class", "😀", "a.b", "x" * 10_000])
+def test_a_key_may_have_any_name(key: str) -> None:
+    record = {key: "told", "payload": json.loads(body())}
+    assert json.loads(read(json.dumps(record))[0]) == json.loads(body())
+
+
 def test_body_path() -> None:
     record = {"a": {"b": [{"c": TEXT, "timestamp": TOLD_MS}]}}
     with pytest.raises(Rejection, match="BODY_PATH"):

@@ -786,7 +786,10 @@ class Route:
         """The way that all bodies of a record have in common; None where there is none worth it."""
         steps = found[0].steps
         alike = {tuple(0 if isinstance(s, int) else s for s in each.steps) for each in found}
-        return Route(steps) if steps and len(alike) == 1 else None
+        try:
+            return Route(steps) if steps and len(alike) == 1 else None
+        except ValueError:  # a key that no field can be called by, or one that leads to the time as well
+            return None
 
     def follow(self, record: bytes) -> list[tuple[bytes, Any]]:
         """(body, time of receipt as it is told) of every body."""
