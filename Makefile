@@ -2,21 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export CHROMIUM ?= chromium
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 .DEFAULT_GOAL := help
 
+# What a run needs, what the pages and metrics need besides, what the tests need besides: each has its lock.
 $(VENV)/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: set PYTHON=")'
-	@echo "Installing the locked dependencies into $(VENV) (about 500 MB, once) ..."
+	@echo "Installing the locked dependencies into $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(INSTALL) -r requirements.lock
 	@touch $@
 
-$(VENV)/.browser: requirements-browser.lock $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
+$(VENV)/.pages: requirements-pages.lock $(VENV)/.installed
+	@$(INSTALL) -r requirements-pages.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Installing what the tests need as well (once) ..."
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.browser: requirements-browser.lock $(VENV)/.dev
+	@$(INSTALL) -r requirements-browser.lock
 	@touch $@
 
 $(VENV)-lint/.installed: requirements-lint.lock
@@ -43,7 +54,7 @@ doctor: $(VENV)/.installed ## Would the next run work? Every path, setting, vari
 retry: $(VENV)/.installed ## Read the rejected records again, after an upgrade; make run resolves them
 	@$(BIN)/python -m orchestration retry
 
-test: $(VENV)/.installed ## Every test: pytest and the dbt unit tests
+test: $(VENV)/.dev ## Every test: pytest and the dbt unit tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
@@ -57,7 +68,7 @@ chromium:
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
-test-deep: $(VENV)/.installed ## What takes long: the property tests on many more histories, a hundred killed runs, fifty killed receivers, a restore
+test-deep: $(VENV)/.dev ## What takes long: the property tests on many more histories, a hundred killed runs, fifty killed receivers, a restore
 	@KILLED_RECEIVERS=50 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_receiver.py tests/test_receiver_end_to_end.py -k 'killed or restore'
 	@PROPERTY_CASES=3000 KILLS=100 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties tests/test_kills.py
 
@@ -76,10 +87,10 @@ retain: $(VENV)/.installed ## Take what people wrote out of landing files and ra
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
 	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
 
-bench: $(VENV)/.installed ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
+bench: $(VENV)/.dev ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
 	@$(BIN)/python -m tests.benchmarks.bench
 
-accuracy: $(VENV)/.installed ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
+accuracy: $(VENV)/.dev ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]
 	@$(BIN)/python -m tests.simulator.accuracy
 
 dagster-home:
@@ -94,10 +105,10 @@ receive: $(VENV)/.installed ## Receive webhooks over HTTP into LANDING_DIR; need
 sql: $(VENV)/.installed ## A read-only SQL prompt on the published file
 	@$(BIN)/python -m orchestration.sql
 
-dashboard: $(VENV)/.installed ## The BI pages over the published file, on http://localhost:8501; SHOW_PII=1 shows phones
+dashboard: $(VENV)/.pages ## The BI pages over the published file, on http://localhost:8501; SHOW_PII=1 shows phones
 	@$(BIN)/python -m streamlit run dashboard/app.py
 
-metrics: $(VENV)/.installed ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
+metrics: $(VENV)/.pages ## A metric from the published file: make metrics [QUERY="--metrics customers --group-by metric_time__week"]
 	@$(BIN)/python -m orchestration.metrics
 
 lint: $(VENV)-lint/.installed ## ruff and sqlfluff

@@ -9,42 +9,60 @@ from datetime import datetime
 import altair as alt
 import pandas as pd
 
-from dashboard import style
-from orchestration.explain import RULES, Explanation, Identifier, side
+from dashboard import style, words
+from dashboard.words import say, word
+from orchestration.explain import Explanation, Identifier, side
 
 # A link is drawn the fainter, the weaker its evidence is.
 LINES = {1: "bold", 2: "solid", 3: "dashed", 4: "dotted"}
 MOST_LINKS = 60
+# More nodes than a row holds are set in rows, as lines of a text: one long chain would be a thread.
+# Links between rows are straight and pass behind the nodes.
+ROW = 4
 
 
 def dot(known: Explanation, shown: Callable[[str, str], str]) -> str:
-    """The identity graph; `shown` masks an identifier of a type, and nodes are numbered."""
+    """The identity graph; `shown` masks an identifier of a type, and nodes are numbered by time."""
+    links = known.links[:MOST_LINKS]
+    ends = dict.fromkeys(end for link in links for end in (link.left_node_id, link.right_node_id))
+    numbers = {node: f"n{place}" for place, node in enumerate(ends or known.nodes[:1])}
+    in_rows = len(numbers) > ROW
+    places = {node: place for place, node in enumerate(numbers)}
     lines = [
         "graph {",
-        'node [fontname="sans-serif" fontsize=11 style=filled color=white]',
+        "splines=line outputorder=edgesfirst ranksep=0.5 nodesep=0.4"
+        if in_rows
+        else "rankdir=LR ranksep=1.2",
+        'node [fontname="sans-serif" fontsize=12 style="filled,rounded" color=white shape=box]',
         'edge [fontname="sans-serif" fontsize=10 penwidth=2]',
         "bgcolor=transparent",
     ]
-    links = known.links[:MOST_LINKS]
-    ends = {end for link in links for end in (link.left_node_id, link.right_node_id)}
-    numbers = {node: f"n{place}" for place, node in enumerate(sorted(ends) or known.nodes)}
     for node, number in numbers.items():
         kind, value, since = side(node)
-        label = f"{style.word(kind)}\n{shown(kind, value)}"
-        look = f'fillcolor="{style.BLUE}" fontcolor=white shape=box'
+        label = f"{word(kind)}\n{shown(kind, value)}"
+        look = f'fillcolor="{style.BLUE}" fontcolor=white'
         if kind == "phone":
-            label += f"\nfrom {since[:10]}"
-            look = f'fillcolor="{style.ORANGE}" shape=ellipse'
+            label += f"\n{say('since')} {words.day(datetime.fromisoformat(since))}"
+            look = f'fillcolor="{style.ORANGE}"'
         lines.append(f"{number} [label={json.dumps(label, ensure_ascii=False)} {look}]")
+    if in_rows:
+        placed = list(numbers.values())
+        rows = [placed[start : start + ROW] for start in range(0, len(placed), ROW)]
+        lines += [f"{{ rank=same; {' -- '.join(row)} [style=invis] }}" for row in rows]
+        lines.append(f"{' -- '.join(row[0] for row in rows)} [style=invis]")
     for link in links:
-        label = f" {link.link_rule} {link.link_detail}\n {link.linked_at:%Y-%m-%d}"
-        colour = style.GREY
+        apart = abs(places[link.left_node_id] - places[link.right_node_id])
+        label, colour = f" {words.day(link.linked_at)} ", style.GREY
         if link == known.weakest and len(links) > 1:
-            label, colour = f"{label}\n weakest", style.VERMILION
+            label, colour = f"{label}\n {say('weakest')}", style.VERMILION
+        if in_rows and apart > 1:
+            label = ""
+        why = f"{word(link.link_rule)} ({link.link_rule}, {link.link_detail})"
         lines.append(
             f"{numbers[link.left_node_id]} -- {numbers[link.right_node_id]} "
-            f'[label={json.dumps(label)} style={LINES[link.evidence_tier]} color="{colour}" '
-            f"tooltip={json.dumps(RULES.get(link.link_rule, link.link_rule))}]"
+            f"[label={json.dumps(label, ensure_ascii=False)} style={LINES[link.evidence_tier]} "
+            f'color="{colour}" constraint={str(not in_rows).lower()} '
+            f"tooltip={json.dumps(why, ensure_ascii=False)}]"
         )
     return "\n".join([*lines, "}"])
 
@@ -75,12 +93,13 @@ def timeline(
     """
     held = pd.DataFrame(
         {
-            "row": f"{style.word(one.kind)} {called[one.kind, one.value]}",
-            "kind": style.word(one.kind),
+            "row": f"{word(one.kind)} {called[one.kind, one.value]}",
+            "kind": word(one.kind),
             "from": one.valid_from,
             "to": max(one.valid_to or until, one.valid_from),
-            "until": f"{one.valid_to:%Y-%m-%d}" if one.valid_to else "today",
-            "why": RULES.get(one.link_rule, one.link_rule),
+            "since": words.day(one.valid_from),
+            "until": words.day(one.valid_to),
+            "why": word(one.link_rule),
         }
         for one in identifiers
     )
@@ -91,30 +110,38 @@ def timeline(
         alt.Chart(held)
         .mark_bar(height=14, cornerRadius=3)
         .encode(
-            x=alt.X("from:T", title=None),
+            x=alt.X("from:T", title=None, axis=style.time_axis()),
             x2="to:T",
             y=y,
             color=colour,
             stroke=colour,  # a stretch of no length is seen all the same
             tooltip=[
-                alt.Tooltip("row:N", title="Identifier"),
-                alt.Tooltip("from:T", title="From"),
-                alt.Tooltip("until:N", title="To"),
-                alt.Tooltip("why:N", title="Why"),
+                alt.Tooltip("row:N", title=say("identifier")),
+                alt.Tooltip("since:N", title=say("from")),
+                alt.Tooltip("until:N", title=say("to")),
+                alt.Tooltip("why:N", title=say("why")),
             ],
         )
     )
     said = pd.DataFrame(
         {
-            "row": "Messages",
+            "row": say("messages"),
             "at": messages["occurred_at"],
-            "direction": messages["direction"],
+            "direction": [style.value("direction", one) for one in messages["direction"]],
+            "when": [words.moment(one) for one in messages["occurred_at"]],
         }
     )
     ticks = (
         alt.Chart(said)
         .mark_tick(thickness=2, size=16, color=style.GREY)
-        .encode(x="at:T", y=y, tooltip=["at:T", "direction:N"])
+        .encode(
+            x="at:T",
+            y=y,
+            tooltip=[
+                alt.Tooltip("when:N", title=say("occurred_at")),
+                alt.Tooltip("direction:N", title=say("direction")),
+            ],
+        )
     )
     height = 26 * (held["row"].nunique() + 1) + 40
     return alt.layer(bars, ticks).properties(height=height)

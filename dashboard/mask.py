@@ -8,7 +8,7 @@ import re
 
 import pandas as pd
 
-# Columns whose type another column tells, and columns of ids that are no phones. Of the other text
+# Columns whose type another column tells, and columns of ids and names that are no customer's. Of the other text
 # columns CHANGES says what stands in them; one that is named nowhere is free text.
 TYPED = {
     "identifier_value": "identifier_type",
@@ -26,6 +26,9 @@ PLAIN = {
     "left_customer_key",
     "right_customer_key",
     "crm_contact_id",
+    "ask_from_phone_number_id",
+    "business",
+    "business_number",
 }
 # Types of identifier, and kinds of question by their subject, that are ids of accounts.
 ACCOUNTS = {

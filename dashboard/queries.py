@@ -5,17 +5,40 @@
 
 PORTFOLIOS = "select distinct portfolio_id from marts.dim_customer order by portfolio_id limit 1000"
 
+# A portfolio is called as its first account is.
+BUSINESS_NUMBERS = """
+select
+    portfolio_id,
+    phone_number_id,
+    coalesce(
+        first_value(business_name ignore nulls)
+            over (partition by portfolio_id order by waba_id, phone_number_id
+                rows between unbounded preceding and unbounded following),
+        portfolio_id
+    ) as business,
+    coalesce(
+        nullif(concat_ws(' ', business_name, display_phone_number), ''), phone_number_id
+    ) as business_number
+from marts.dim_business_number
+order by portfolio_id, phone_number_id
+limit 10000
+"""
+
 PUBLICATION = "select published_at, as_of, is_forced from marts.publication"
+
+# What a text is found by where it is read as a phone, in any spelling.
+PHONE_KEYS = "select distinct key_hash from lookup.reading(null, 'phone', $text) where identifier_type = 'phone'"
 
 # --- Overview -------------------------------------------------------------------------------------
 
 CUSTOMERS = """
 select
     count(*) as customers,
+    count(*) filter (where identity_stage = 'phone_only') as phone_only,
     count(*) filter (where identity_stage = 'linked') as linked,
+    count(*) filter (where identity_stage = 'bsuid_only') as bsuid_only,
     count(*) filter (where username is not null) as with_username,
-    count(*) filter (where username is not null and wa_id is not null) as at_risk,
-    count(*) filter (where phone_status = 'hidden') as hidden,
+    count(*) filter (where phone_status in ('window_closing', 'window_closed')) as at_risk,
     count(*) filter (where needs_review) as in_review
 from marts.dim_customer
 where $portfolio_id is null or portfolio_id = $portfolio_id
@@ -29,6 +52,34 @@ group by phone_status
 order by customers desc, phone_status
 """
 
+# The seven days up to the newest webhook and the seven before; customers as either ends.
+LAST_WEEKS = """
+with days as (
+    select
+        *,
+        (select as_of::date from marts.publication) - activity_date as age
+    from marts.fct_identity_transition_daily
+    where $portfolio_id is null or portfolio_id = $portfolio_id
+),
+weeks as (
+    select age // 7 as weeks_ago, * from days where age between 0 and 13
+)
+select
+    weeks_ago,
+    sum(phone_only_customers + linked_customers + bsuid_only_customers)
+        filter (where age % 7 = 0) as customers,
+    sum(linked_customers) filter (where age % 7 = 0) as linked,
+    sum(username_customers) filter (where age % 7 = 0) as with_username,
+    sum(at_risk_customers) filter (where age % 7 = 0) as at_risk,
+    sum(phone_hidden_messages) as hidden_messages,
+    sum(phone_visible_messages + phone_hidden_messages) as messages
+from weeks
+group by weeks_ago
+order by weeks_ago
+"""
+
+DAYS = "select min(activity_date) as first_day, max(activity_date) as last_day from marts.fct_identity_transition_daily"
+
 # Customers as the week ends, events of the whole week.
 TRANSITION_WEEKLY = """
 with days as (
@@ -38,7 +89,9 @@ with days as (
         activity_date = max(activity_date) over (partition by date_trunc('week', activity_date))
             as is_week_end
     from marts.fct_identity_transition_daily
-    where $portfolio_id is null or portfolio_id = $portfolio_id
+    where
+        ($portfolio_id is null or portfolio_id = $portfolio_id)
+        and activity_date between $first_day and $last_day
 )
 select
     week_date,
@@ -55,6 +108,24 @@ from days
 group by week_date
 order by week_date desc
 limit 104
+"""
+
+TASKS = """
+select
+    (
+        select count(*) from marts.phone_capture_worklist
+        where $portfolio_id is null or portfolio_id = $portfolio_id
+    ) as to_ask,
+    (
+        select count(*) from marts.phone_capture_worklist
+        where ($portfolio_id is null or portfolio_id = $portfolio_id)
+            and ask_before < (select as_of from marts.publication) + interval 7 days
+    ) as to_ask_soon,
+    (
+        select count(*) from marts.identity_review
+        where ($portfolio_id is null or portfolio_id = $portfolio_id)
+            and last_seen_at > (select as_of from marts.publication) - interval 7 days
+    ) as new_questions
 """
 
 # --- Business numbers -----------------------------------------------------------------------------
@@ -143,9 +214,49 @@ limit 104
 # --- Customer -------------------------------------------------------------------------------------
 
 NAMES = """
-select customer_key, portfolio_id, profile_name, identity_stage
+select customer_key, portfolio_id, profile_name, username, wa_id, identity_stage, last_inbound_at
 from marts.dim_customer
 where customer_key in (select unnest($customer_keys))
+"""
+
+# Every word is a part of the name, or the text is a part of the username. Who begins so comes first.
+SEARCH = """
+with found as (
+    select customer_key, last_seen_at, strip_accents(lower(profile_name)) as name, username
+    from marts.dim_customer
+    where ($portfolio_id is null or portfolio_id = $portfolio_id)
+        and (
+            (
+                contains(strip_accents(lower(profile_name)), $word0)
+                and contains(strip_accents(lower(profile_name)), $word1)
+                and contains(strip_accents(lower(profile_name)), $word2)
+                and contains(strip_accents(lower(profile_name)), $word3)
+                and contains(strip_accents(lower(profile_name)), $word4)
+            )
+            or ($word1 = '' and contains(username, ltrim($word0, '@')))
+        )
+)
+select customer_key
+from found
+order by
+    coalesce(starts_with(name, $word0), false) desc,
+    coalesce(contains(name, ' ' || $word0), false) desc,
+    last_seen_at desc,
+    customer_key
+limit $most
+"""
+
+UNASSIGNED = (
+    "select unassigned_reason from marts.fct_message where message_id = $message_id limit 1"
+)
+
+# What a customer went by on a day, up to its end.
+THEN = """
+select bsuid, wa_id, username
+from marts.dim_customer_history
+where customer_key = $customer_key and valid_from < $day + interval 1 day
+order by valid_from desc
+limit 1
 """
 
 # Every message with what the customer went by when it was exchanged.
@@ -163,16 +274,11 @@ select
     messages.occurred_at,
     messages.direction,
     messages.message_type,
-    history.bsuid,
-    history.wa_id,
-    history.username,
-    case
-        when messages.failed_at is not null then 'failed'
-        when messages.read_at is not null then 'read'
-        when messages.delivered_at is not null then 'delivered'
-        when messages.sent_at is not null then 'sent'
-    end as delivery,
+    messages.delivery_status,
     messages.phone_number_id,
+    history.wa_id,
+    history.bsuid,
+    history.username,
     messages.message_id
 from messages
 asof left join history on messages.occurred_at >= history.valid_from
@@ -198,21 +304,92 @@ group by kind
 order by questions desc, kind
 """
 
+# A phone is compared in whole: by parts, a masked one could be guessed digit by digit. So nothing
+# with a digit is looked for within a name either ($by_part), unless phones are shown.
 REVIEW_FILTER = """
-from marts.identity_review
-where ($portfolio_id is null or portfolio_id = $portfolio_id)
-    and (len($kinds) = 0 or kind in (select unnest($kinds)))
-    and score >= $least_score
-    and (
-        $text = ''
-        or contains(lower(concat_ws(' ', left_value, right_value, subject)), lower($text))
-        or $text in (left_customer_key, right_customer_key)
+with called as (
+    select customer_key from marts.dim_customer
+    where $by_part and $text <> '' and contains(strip_accents(lower(profile_name)), $text)
+),
+questions as (
+    select * from marts.identity_review
+    where ($portfolio_id is null or portfolio_id = $portfolio_id)
+        and (len($kinds) = 0 or kind in (select unnest($kinds)))
+        and not list_contains($hidden, review_id)
+        and (
+            $text = ''
+            or $text in (
+                left_customer_key, right_customer_key, lower(left_value), lower(right_value),
+                lower(subject)
+            )
+            or (
+                len($phones) > 0
+                and list_has_any(
+                    [
+                        lookup.key_hash('phone', lookup.phone_key(left_value)),
+                        lookup.key_hash('phone', lookup.phone_key(right_value)),
+                        lookup.key_hash('phone', lookup.phone_key(subject))
+                    ],
+                    $phones::ubigint[]
+                )
+            )
+            or ($by_part and contains(lower(subject), $text))
+            or left_customer_key in (select customer_key from called)
+            or right_customer_key in (select customer_key from called)
+        )
+)
+"""
+
+REVIEW_COUNT = f"{REVIEW_FILTER} select count(*) as questions from questions"
+
+REVIEW = f"""
+{REVIEW_FILTER},
+first as (
+    select * from questions
+    order by override_row is null, score desc, last_seen_at desc, review_id
+    limit 500
+)
+select first.*, one.profile_name as left_name, other.profile_name as right_name
+from first
+left join marts.dim_customer as one on first.left_customer_key = one.customer_key
+left join marts.dim_customer as other on first.right_customer_key = other.customer_key
+order by override_row is null, score desc, last_seen_at desc, review_id
+"""
+
+# The questions that rows of identity_overrides.csv answer, either side named first.
+REVIEW_ANSWERED = """
+select review_id from marts.identity_review
+where
+    list_contains(
+        $pairs, concat_ws('|', portfolio_id, left_type, left_value, right_type, right_value)
+    )
+    or list_contains(
+        $pairs, concat_ws('|', portfolio_id, right_type, right_value, left_type, left_value)
     )
 """
 
-REVIEW_COUNT = f"select count(*) as questions {REVIEW_FILTER}"
+# As they are, to be written into identity_overrides.csv or looked up.
+REVIEW_RAW = """
+select review_id, portfolio_id, left_type, left_value, left_at, right_type, right_value, right_at,
+    evidence_event_id, override_row
+from marts.identity_review
+where list_contains($review_ids, review_id)
+"""
 
-REVIEW = f"select * {REVIEW_FILTER} order by score desc, last_seen_at desc, review_id limit 500"
+# Both sides of a question: who they are today.
+SIDES = """
+select customer_key, profile_name, inbound_message_count, outbound_message_count, last_inbound_at
+from marts.dim_customer
+where customer_key in (select unnest($customer_keys))
+"""
+
+HELD = """
+select customer_key, identifier_type, identifier_value, valid_from, valid_to
+from marts.dim_customer_identifier
+where customer_key in (select unnest($customer_keys))
+order by valid_from desc, identifier_type, identifier_value
+limit 40
+"""
 
 # --- Phone capture --------------------------------------------------------------------------------
 
@@ -221,16 +398,17 @@ select capture_reason, count(*) as customers
 from marts.phone_capture_worklist
 where $portfolio_id is null or portfolio_id = $portfolio_id
 group by capture_reason
+order by customers desc, capture_reason
 """
 
 CAPTURE = """
-select priority, profile_name, username, current_bsuid, capture_reason, ask_before,
-    last_inbound_at, inbound_message_count, marketing_opt_out, portfolio_id, customer_key
+select customer_key, profile_name, username, capture_reason, ask_before, ask_from_phone_number_id,
+    marketing_opt_out, last_inbound_at, inbound_message_count, current_bsuid, portfolio_id
 from marts.phone_capture_worklist
 where ($portfolio_id is null or portfolio_id = $portfolio_id)
     and (len($reasons) = 0 or capture_reason in (select unnest($reasons)))
     and ($with_opted_out or not coalesce(marketing_opt_out, false))
-order by priority, portfolio_id
+order by priority, portfolio_id, customer_key
 limit $most
 """
 
@@ -244,13 +422,22 @@ group by verdict
 order by contacts desc, verdict
 """
 
+# The phone in whole, as REVIEW_WHERE does.
 CRM = """
-select crm_contact_id, portfolio_id, crm_phone, verdict, verdict_reason, current_phone_e164,
-    current_bsuid, current_username, phone_status, marketing_opt_out, customer_key
+select crm_contact_id, crm_phone, verdict, verdict_reason, current_phone_e164, current_username,
+    phone_status, marketing_opt_out, current_bsuid, portfolio_id, customer_key
 from marts.crm_contact_audit
 where ($portfolio_id is null or portfolio_id = $portfolio_id)
     and (len($verdicts) = 0 or verdict in (select unnest($verdicts)))
-    and ($text = '' or contains(lower(concat_ws(' ', crm_contact_id, crm_phone)), lower($text)))
+    and (
+        $text = ''
+        or contains(lower(crm_contact_id), lower($text))
+        or ($digits <> '' and regexp_replace(crm_phone, '[^0-9]', '', 'g') = $digits)
+        or list_contains(
+            $phones::ubigint[],
+            lookup.key_hash('phone', lookup.phone_key(lookup.digits(crm_phone_e164)))
+        )
+    )
 order by crm_contact_id
 limit $most
 """

@@ -1,15 +1,18 @@
-"""How things look: one palette, one wording, and the charts of more than one page."""
+"""How things look: one palette, and the tables and charts of more than one page."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from dashboard import data
+from dashboard import data, words
+from dashboard.words import say, word
 
 # Okabe and Ito's colours, told apart with every kind of colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -24,6 +27,7 @@ COLOURS = {
     "visible": BLUE,
     "attested": GREEN,
     "window_closing": VERMILION,
+    "window_closed": "#9C3D00",
     "hidden": ORANGE,
     "released": PURPLE,
     "never_seen": GREY,
@@ -43,80 +47,25 @@ COLOURS = {
     "rotations": BLUE,
     "possible_missed_rotations": VERMILION,
 }
-WORDS = {
-    "bsuid_only": "BSUID only",
-    "bsuid": "BSUID",
-    "parent_bsuid": "Parent BSUID",
-    "bsuid_share": "BSUID",
-    "phone_share": "Phone",
-    "username_share": "Username",
-    "phone_shown": "Phone shown",
-    "phone_not_shown": "Phone not shown",
-    "waba": "WABA",
-    # columns
-    "occurred_at": "When (UTC)",
-    "message_type": "Type",
-    "phone_number_id": "Business number",
-    "portfolio_id": "Portfolio",
-    "current_bsuid": "BSUID",
-    "current_username": "Username",
-    "current_phone_e164": "Phone now",
-    "crm_contact_id": "Contact",
-    "crm_phone": "Phone in the CRM",
-    "wa_id": "Phone",
-    "profile_name": "Name",
-    "capture_reason": "Reason",
-    "last_inbound_at": "Last wrote",
-    "inbound_message_count": "Messages",
-    "marketing_opt_out": "Opted out",
-    "verdict_reason": "In words",
-    "left_value": "First side",
-    "right_value": "Second side",
-    "subject": "About",
-    "suggested_decision": "Suggested",
-    "parent_bsuid_share": "Parent BSUID",
-    "first_bsuid_date": "First BSUID",
-    "events": "Events, 28 days",
-    "phone_window_status": "30-day window",
-    "phone_window_closes_at": "Window closes",
-    "ready": "✓ ready",
-    "partly": "◐ partly",
-    "not_ready": "✗ no BSUIDs",
-    "quiet": "– quiet",
-    "phone_two_bsuids": "Phone with two BSUIDs",
-    "bsuid_two_phones": "BSUID with two phones",
-    "bsuid_in_two_portfolios": "BSUID in two portfolios",
-    "unmapped_waba": "Unmapped WABA",
-}
-
-# Columns whose values are names of the marts.
+# Columns whose values are names of the marts, and how to name those that mean another thing there.
 NAMES = {
-    "readiness",
-    "kind",
-    "capture_reason",
-    "verdict",
-    "phone_status",
-    "phone_window_status",
+    "readiness": {},
+    "kind": {},
+    "capture_reason": {},
+    "verdict": {"linked": "crm_linked", "phone_only": "crm_phone_only"},
+    "phone_status": {},
+    "phone_window_status": {"open": "window_open"},
+    "direction": {"inbound": "inbound_message"},
+    "message_type": {},
+    "delivery_status": {},
 }
 MOST_ROWS, MOST_DOWNLOADED = 500, 100_000
-
-
-def word(name: str) -> str:
-    """A name of the marts as people read it."""
-    return WORDS.get(name, name.replace("_", " ").capitalize())
+HEIGHT = 280  # of a chart, in pixels
 
 
 def plain(value: object) -> str:
     """Text that others chose, so that Markdown leaves it as it is: no images, no links."""
-    return re.sub(r"([^\w\s])", r"\\\1", str(value))
-
-
-def number(value: int) -> str:
-    return f"{value:,}"
-
-
-def share(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else "–"
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", str(value))
 
 
 def scale(names: Sequence[str]) -> alt.Scale:
@@ -126,54 +75,105 @@ def scale(names: Sequence[str]) -> alt.Scale:
     )
 
 
+def value(column: str, name: str) -> str:
+    """A value of a column of NAMES in words."""
+    return word(NAMES[column].get(name, name))
+
+
 def table(rows: pd.DataFrame, order: Sequence[str] | None = None) -> None:
     """Rows of the marts in words; a customer key becomes a link to the customer."""
-    shown = rows.copy(deep=False)
-    for name in NAMES & set(rows.columns):
-        shown[name] = rows[name].map(word, na_action="ignore")
-    config: dict[str, object] = {name: word(name) for name in rows.columns}
+    shown = data.named(rows)
+    config: dict[str, object] = {}
     for name in rows.columns:
-        if name.endswith("_share"):
-            config[name] = st.column_config.NumberColumn(word(name), format="percent")
+        label, explained = word(name), words.explained(name)
+        column = st.column_config.Column(label, help=explained)
+        if name in NAMES:
+            shown[name] = rows[name].map(partial(value, name), na_action="ignore")
+        elif rows[name].dtype == bool:
+            shown[name] = rows[name].map({True: say("yes"), False: ""})
+        elif name.endswith("_share"):
+            column = st.column_config.NumberColumn(label, help=explained, format="percent")
         elif name == "customer_key":
             shown[name] = "customer?id=" + rows[name]
-            config[name] = st.column_config.LinkColumn("Customer", display_text="open")
+            column = st.column_config.LinkColumn(label, display_text=say("open"), width="small")
+        elif name.endswith("_date"):
+            column = st.column_config.DateColumn(label, help=explained, format="D MMM YYYY")
+        elif pd.api.types.is_datetime64_any_dtype(rows[name]):
+            column = st.column_config.DatetimeColumn(
+                label, help=explained, format="D MMM YYYY, HH:mm", width=150
+            )
+        elif pd.api.types.is_numeric_dtype(rows[name]):
+            column = st.column_config.NumberColumn(
+                label, help=explained, format="%.2f" if name == "score" else "localized"
+            )
+        config[name] = column
     st.dataframe(shown, hide_index=True, placeholder="", column_order=order, column_config=config)
 
 
-def listing(query: str, filters: dict[str, object], file: str) -> None:
-    """The first rows of a list, and a button to download more of them as CSV."""
+def listing(
+    query: str,
+    filters: dict[str, object],
+    file: str,
+    for_import: bool = False,
+    order: Sequence[str] | None = None,
+) -> None:
+    """The first rows of a list, and buttons to download more of them as CSV."""
     rows = data.rows(query, **filters, most=MOST_ROWS)
     if rows.empty:
-        st.info("Nobody is on this list.")
+        st.info(say("nobody_listed"))
         return
-    st.download_button(
-        "Download the list (CSV)",
-        lambda: data.csv(data.read(query, **filters, most=MOST_DOWNLOADED)),
-        f"{file}.csv",
-        "text/csv",
-        on_click="ignore",
-    )
-    table(rows)
+
+    def fetch(for_excel: bool) -> bytes:
+        found = data.read(query, **filters, most=MOST_DOWNLOADED)
+        return data.csv(data.named(found) if for_excel else found, for_excel)
+
+    with st.container(horizontal=True):
+        name = f"{file}.csv"
+        st.download_button(
+            say("download"), partial(fetch, True), name, "text/csv", on_click="ignore"
+        )
+        if for_import:
+            st.download_button(
+                say("download_plain"),
+                partial(fetch, False),
+                f"{file}_import.csv",
+                "text/csv",
+                on_click="ignore",
+            )
+    table(rows, order)
     if len(rows) == MOST_ROWS:
         st.caption(
-            f"The first {MOST_ROWS} are shown; the download holds the first {MOST_DOWNLOADED:,}; all "
-            f"are in parquet/{file}.parquet."
+            say(
+                "first_rows",
+                shown=words.number(MOST_ROWS),
+                most=words.number(MOST_DOWNLOADED),
+                file=file,
+            )
         )
+
+
+def time_axis(**options: object) -> alt.Axis:
+    """Days and months, in the language of the page."""
+    months = json.dumps(words.MONTHS[words.language()])
+    label = f"date(datum.value) + ' ' + {months}[month(datum.value)]"
+    years = (
+        f"{label} + (month(datum.value) == 0 || datum.index == 0 ? ' ' + year(datum.value) : '')"
+    )
+    return alt.Axis(labelExpr=years, labelOverlap=True, tickCount=6, **options)
 
 
 def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: bool = False) -> None:
     """Bars (stacked) or lines per week, one per column in `names`; rows have a `week_date`."""
     if rows.empty:
-        st.caption("Nothing to draw yet.")
+        st.caption(say("nothing_drawn"))
         return
     long = rows.melt("week_date", list(names), "series", "value")
     long["value"] = long["value"].astype(float)
     long["order"] = long["series"].map({name: place for place, name in enumerate(names)})
     long["series"] = long["series"].map(word)
-    legend = alt.Legend(title=None, orient="top", labelLimit=220, columns=3)
-    base = alt.Chart(long, height=280).encode(
-        x=alt.X("yearmonthdate(week_date):T", title=None, axis=alt.Axis(format="%b %y")),
+    legend = alt.Legend(title=None, orient="top", labelLimit=220, columns=2, offset=8, padding=0)
+    base = alt.Chart(long, height=HEIGHT).encode(
+        x=alt.X("yearweek(week_date):T", title=None, axis=time_axis()),
         y=alt.Y(
             "value:Q",
             title=None,
@@ -183,9 +183,9 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
         color=alt.Color("series:N", scale=scale(names), legend=legend),
         order=alt.Order("order:Q"),
         tooltip=[
-            alt.Tooltip("week_date:T", title="Week of"),
-            alt.Tooltip("series:N", title="What"),
-            alt.Tooltip("value:Q", title="How many", format=".0%" if percent else ","),
+            alt.Tooltip("week_date:T", title=say("week_of"), format="%Y-%m-%d"),
+            alt.Tooltip("series:N", title=say("what")),
+            alt.Tooltip("value:Q", title=say("how_many"), format=".0%" if percent else ","),
         ],
     )
     chart = base.mark_bar() if stacked else base.mark_line(point=True)
@@ -195,13 +195,14 @@ def weekly(rows: pd.DataFrame, names: Sequence[str], stacked: bool, percent: boo
 def bars(rows: pd.DataFrame, name: str, count: str, colour: str | None = None) -> None:
     """One horizontal bar per row; `name` is a column of names of the marts."""
     if rows.empty:
-        st.caption("Nothing to draw yet.")
+        st.caption(say("nothing_drawn"))
         return
     names = list(dict.fromkeys(rows[name]))
     shown = pd.DataFrame({"what": rows[name].map(word), "count": rows[count]})
-    y = alt.Y("what:N", title=None, sort=None, axis=alt.Axis(labelLimit=180))
-    x = alt.X("count:Q", title=None, axis=alt.Axis(format="~s", tickMinStep=1))
+    y = alt.Y("what:N", title=None, sort=None, axis=alt.Axis(labelLimit=220))
+    room = alt.Scale(domainMax=1.15 * float(rows[count].max()))  # for the figure beside the longest
+    x = alt.X("count:Q", title=None, scale=room, axis=alt.Axis(format="~s", tickMinStep=1))
     tint = alt.value(colour) if colour else alt.Color("what:N", scale=scale(names), legend=None)
-    drawn = alt.Chart(shown, height=34 * len(names) + 40).encode(x=x, y=y)
+    drawn = alt.Chart(shown, height=min(34 * len(names) + 40, HEIGHT)).encode(x=x, y=y)
     labels = drawn.mark_text(align="left", dx=4).encode(text=alt.Text("count:Q", format=","))
     st.altair_chart(drawn.mark_bar().encode(color=tint) + labels, width="stretch")

@@ -26,7 +26,7 @@ def defs() -> dg.Definitions:
         ],
         jobs=[automation.main_job],
         sensors=[automation.new_webhooks, automation.failed_run],
-        schedules=[automation.hourly],
+        schedules=[automation.hourly, automation.nightly],
         resources={"run": Run.configure_at_launch()},
         executor=dg.in_process_executor,
     )

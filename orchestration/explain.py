@@ -139,7 +139,21 @@ def customers_of(published: duckdb.DuckDBPyConnection, identifier: str) -> list[
         ).fetchall()
         if found:
             return found[:1]
-    rows = published.execute(
+    named = {}
+    for key, kind, begin, end in holdings(published, identifier):
+        until = f"{end:%Y-%m-%d}" if end else "today"
+        named.setdefault(key, f"{kind} held from {begin:%Y-%m-%d} to {until}")
+    return list(named.items()) or customers_of_message(published, identifier)
+
+
+def holdings(
+    published: duckdb.DuckDBPyConnection, identifier: str
+) -> list[tuple[str, str, datetime, datetime | None]]:
+    """Who held an identifier, a phone in any spelling: customer_key, type, from and to (UTC).
+
+    Today's holder comes first, then the latest.
+    """
+    return published.execute(
         """
         select
             customer_key,
@@ -153,11 +167,6 @@ def customers_of(published: duckdb.DuckDBPyConnection, identifier: str) -> list[
         """,
         [identifier],
     ).fetchall()
-    named = {}
-    for key, kind, begin, end in rows:
-        until = f"{end:%Y-%m-%d}" if end else "today"
-        named.setdefault(key, f"{kind} held from {begin:%Y-%m-%d} to {until}")
-    return list(named.items()) or customers_of_message(published, identifier)
 
 
 def customers_of_message(

@@ -38,6 +38,17 @@ LEAVES: list[Any] = [
     [[]],
     {"a": {"b": [None]}},
     [{"id": "x"}, 5],
+    # times of 1970, 2100 and 9999, and what others bear
+    "1",
+    "4102444800",
+    "253402300799",
+    "5511900000001",
+    "+55 11 90000-0001",
+    "BR.1001",
+    "BR.1002",
+    "BR.ENT.9001",
+    "@Ana.Souza",
+    "wamid.1",
 ]
 FIELDS = [
     "messages",

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from dashboard import data, queries, style
+from dashboard import data, queries, style, words
+from dashboard.words import say
 
 portfolio = st.session_state.portfolio_id
 verdicts = data.rows(queries.CRM_VERDICTS, portfolio_id=portfolio)
 
-st.title("CRM audit")
-st.write(
-    "Each contact of `crm_contacts.csv` beside the customer it is. The download is a crosswalk that "
-    "the CRM can import back: its ids and ours."
-)
+st.title(say("crm"))
+st.write(say("crm_intro"))
 if verdicts.empty:
-    st.info("No CRM contacts yet: put them into crm_contacts.csv in SEEDS_DIR and run again.")
+    st.info(say("no_crm"))
     st.stop()
 
 with st.container(horizontal=True):
     for row in verdicts.itertuples():
-        st.metric(style.word(row.verdict), style.number(row.contacts))
+        st.metric(
+            style.value("verdict", row.verdict),
+            words.number(row.contacts),
+            help=words.explained(row.verdict),
+            border=True,
+        )
 
 left, right = st.columns(2)
-chosen = left.multiselect("Verdict", list(verdicts["verdict"]), format_func=style.word)
+chosen = left.multiselect(
+    say("verdict"), list(verdicts["verdict"]), format_func=partial(style.value, "verdict")
+)
 text = right.text_input(
-    "Contact id or phone", help="Or a part of it, as the CRM writes it.", key="searched"
+    say("crm_search"), help=say("crm_search_help"), key="searched", live=True
 ).strip()
-filters = {"portfolio_id": portfolio, "verdicts": tuple(chosen), "text": text}
-style.listing(queries.CRM, filters, "crm_contact_audit")
+filters = {
+    "portfolio_id": portfolio,
+    "verdicts": tuple(chosen),
+    "text": text,
+    **data.phones_of(text),
+}
+order = ["customer_key", "crm_contact_id", "verdict", "crm_phone", "current_phone_e164"]
+order += ["current_username", "phone_status", "marketing_opt_out", "current_bsuid", "portfolio_id"]
+style.listing(queries.CRM, filters, "crm_contact_audit", for_import=True, order=order)

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import data, queries, style
+from dashboard import data, queries, style, words
+from dashboard.words import say, word
 
 numbers = data.rows(queries.READINESS, portfolio_id=st.session_state.portfolio_id)
 
-st.title("Business numbers")
-st.write(
-    "A number is ready when its webhooks carry a BSUID in at least 99 % of messages and statuses "
-    "of the last 28 days. If not, its provider still has to pass the new fields on."
-)
+st.title(say("numbers"))
+st.write(say("numbers_intro"))
 if numbers.empty:
-    st.info("No business number has traffic yet.")
+    st.info(say("no_numbers"))
     st.stop()
 
 counts = numbers["readiness"].value_counts()
 with st.container(horizontal=True):
     for name in ("ready", "partly", "not_ready", "quiet"):
-        st.metric(style.word(name), style.number(int(counts.get(name, 0))))
+        st.metric(word(name), words.number(int(counts.get(name, 0))), border=True)
     st.metric(
-        "Windows closing",
-        style.number(int(numbers["closing_windows"].sum())),
-        help="Customers whose 30-day window on a number closes within days.",
+        say("windows_closing"),
+        words.number(int(numbers["closing_windows"].sum())),
+        help=words.explained("windows_closing"),
+        border=True,
     )
 
 style.table(numbers)
+called = data.names()["phone_number_id"]
 chosen = st.selectbox(
-    "Over time",
+    say("over_time"),
     list(numbers.index),
-    format_func=lambda place: (
-        f"{numbers.phone_number_id[place]} of portfolio {numbers.portfolio_id[place]}"
+    format_func=lambda place: called.get(
+        numbers.phone_number_id[place], numbers.phone_number_id[place]
     ),
 )
 weeks = data.rows(
@@ -40,5 +40,5 @@ weeks = data.rows(
     portfolio_id=numbers.portfolio_id[chosen],
     phone_number_id=numbers.phone_number_id[chosen],
 )
-st.subheader("Share of messages and statuses that carry ...")
+st.subheader(say("share_of_messages"))
 style.weekly(weeks, ["bsuid_share", "phone_share", "username_share"], stacked=False, percent=True)

@@ -10,18 +10,21 @@ customers as (
 messages as (
 
     select * from {{ ref('fct_message') }}
+    {{- of_this_run() }}
 
 ),
 
 identifiers as (
 
     select * from {{ ref('dim_customer_identifier') }}
+    {{- of_this_run() }}
 
 ),
 
 links as (
 
     select * from {{ ref('identity_link') }}
+    {{- of_this_run() }}
 
 ),
 

@@ -1,4 +1,4 @@
-"""When it runs: on new webhooks, every hour if there is work, and what happens when it fails."""
+"""When it runs: on new webhooks, every hour if there is work, every night, and what happens when it fails."""
 
 import dagster as dg
 
@@ -54,6 +54,16 @@ def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReas
         return dg.RunRequest()
     except UserError as reason:
         return dg.SkipReason(str(reason))
+
+
+@dg.schedule(
+    job=main_job,
+    cron_schedule="20 3 * * *",
+    description="Every night: the main job with every check, also of what lies below the marts.",
+)
+def nightly() -> dg.RunRequest:
+    """A run that adds checks the marts; this one checks what they rest on as well."""
+    return dg.RunRequest(run_config={"resources": {"run": {"config": {"every_check": True}}}})
 
 
 @dg.run_failure_sensor(

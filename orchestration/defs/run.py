@@ -27,6 +27,7 @@ class Run(dg.ConfigurableResource):
 
     full_refresh: bool = Field(False, description="Work everything out anew instead of adding.")
     force: bool = Field(False, description="Publish although the publish gate (R12) is closed.")
+    every_check: bool = Field(False, description="Check what lies below the marts, also when adding.")
 
     def settings(self) -> Settings:
         """The settings of the environment, with this run's `force`. Raises UserError."""

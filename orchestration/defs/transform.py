@@ -89,13 +89,15 @@ def build(
         if event.info.name in RESULTS:
             events.put(DbtCoreCliEventMessage(msg_to_dict(event), {}))
 
+    checks = () if plan.full_refresh or run.every_check or selection else project.LEFT_TO_THE_NIGHT
+
     def work() -> None:
         try:
             project.build(
                 settings,
                 seeds,
                 full_refresh=plan.full_refresh or bool(selection),
-                selection=selection,
+                selection=[*selection, *checks],
                 on_event=on_event,
             )
             events.put(None)

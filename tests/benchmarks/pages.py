@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import streamlit as st
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from orchestration.publish import publish
@@ -29,9 +30,15 @@ OWN = {
     "right_customer_key", "current_bsuid", "bsuid", "username", "current_username", "phone_e164",
     "wa_id", "phone", "identifier_value", "message_id", "thread_id", "review_id", "crm_contact_id",
 }  # fmt: skip
+# What is typed into which box of a page.
+SEARCHED = {
+    "customer": [("asked", "gabi"), ("asked", "a"), ("asked", "+55 11 90000-0028")],
+    "review": [("searched", "guilherme"), ("searched", "5511900000028")],
+    "crm": [("searched", "C-1007x7")],
+}
 # As many rows in a warehouse of any size.
 ONCE = {
-    "bsp_readiness_daily", "fct_identity_transition_daily", "dim_date", "publication",
+    "bsp_readiness_daily", "dim_business_number", "fct_identity_transition_daily", "dim_date", "publication",
     "identity_change_log",
 }  # fmt: skip
 
@@ -87,15 +94,24 @@ def main() -> None:
             (customers,) = published.execute("select count(*) from marts.dim_customer").fetchone()
         copies = -(-arguments.customers // customers)
         count = multiply(published_path(settings), published_path(Settings()), copies)
-        print(f"{count:,} customers\n{'page':12}{'first':>8}{'again':>8}")
+        with duckdb.connect(str(published_path(Settings())), read_only=True) as published:
+            [(key,)] = published.execute(
+                "select customer_key from marts.dim_customer where current_bsuid = ?",
+                ["BR.2000000000000023x7"],
+            ).fetchall()
+        print(f"{count:,} customers\n{'page':22}{'first':>8}{'again':>8}")
+        config.set_option("server.address", "localhost")
         app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=600)
         app.run()
         st.cache_data.clear()
         for page in ("overview", "numbers", "customer", "review", "capture", "crm"):
             if page != "overview":
                 app.switch_page(f"views/{page}.py")
-            app.query_params["id"] = "BR.2000000000000023x7" if page == "customer" else ""
-            print(f"{page:12}{seconds(app):8.2f}{seconds(app):8.2f}", flush=True)
+            app.query_params["id"] = key if page == "customer" else ""
+            print(f"{page:22}{seconds(app):8.2f}{seconds(app):8.2f}", flush=True)
+            for box, text in SEARCHED.get(page, ()):
+                app.text_input(key=box).set_value(text)
+                print(f"  {text:20}{seconds(app):8.2f}{seconds(app):8.2f}", flush=True)
 
 
 if __name__ == "__main__":

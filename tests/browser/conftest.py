@@ -37,15 +37,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.originalname != "test_screenshots"]
 
 
-@contextlib.contextmanager
-def dashboard(publish_dir: Path) -> Iterator[str]:
-    """Serves the dashboard over a folder; gives its address."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PUBLISH_DIR": str(publish_dir), "DO_NOT_TRACK": "1"}
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def dashboard(
+    publish_dir: Path, seeds_dir: Path, port: int | None = None, secrets: Path | None = None
+) -> Iterator[str]:
+    """Serves the dashboard over two folders, with a log-in if there are secrets; gives its address."""
+    port = port or free_port()
+    environment = {
+        **os.environ,
+        "PUBLISH_DIR": str(publish_dir),
+        "SEEDS_DIR": str(seeds_dir),
+        "DO_NOT_TRACK": "1",
+    }
     environment.pop("SHOW_PII", None)
     command = ["-m", "streamlit", "run", "dashboard/app.py", f"--server.port={port}"]
+    if secrets:
+        command.append(f"--secrets.files={secrets}")
     server = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment)
     address = f"http://localhost:{port}"
     try:
@@ -75,9 +88,41 @@ def sample(published_sample, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def address(sample) -> Iterator[str]:
-    with dashboard(sample) as served:
+def seeds(tmp_path_factory) -> Path:
+    """A SEEDS_DIR for the session; a test that writes into it takes it back."""
+    folder = tmp_path_factory.mktemp("seeds")
+    for path in (ROOT / "seeds").glob("*.csv"):
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(sample, seeds) -> Iterator[str]:
+    with dashboard(sample, seeds) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def questions(sample) -> int:
+    """How many questions are open."""
+    with duckdb.connect(str(sample / DATABASE), read_only=True) as published:
+        [(count,)] = published.execute("select count(*) from marts.identity_review").fetchall()
+    return count
+
+
+@pytest.fixture(scope="session")
+def key_of(sample):
+    """The customer_key of a BSUID."""
+
+    def find(bsuid: str) -> str:
+        with duckdb.connect(str(sample / DATABASE), read_only=True) as published:
+            [(key,)] = published.execute(
+                "select customer_key from marts.dim_customer_identifier where identifier_value = ?",
+                [bsuid],
+            ).fetchall()
+        return key
+
+    return find
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +142,13 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(params=[1280])
+@pytest.fixture(params=[(1280, "en-US")], ids=str)
 def page(request, browser) -> Iterator[Page]:
-    """A page of that width. The test fails if it asks any host but this one for anything."""
+    """A page of that width and language. The test fails if it asks any host but this one."""
+    width, language = request.param
     context = browser.new_context(
-        viewport={"width": request.param, "height": 900},
+        viewport={"width": width, "height": 900},
+        locale=language,
         permissions=["clipboard-read", "clipboard-write"],
     )
     opened = context.new_page()

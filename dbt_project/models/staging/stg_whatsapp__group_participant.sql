@@ -61,9 +61,10 @@ joined as (
 
 ),
 
+-- A person whom one event names twice is there once.
 final as (
 
-    select
+    select distinct
         {{ rare_item_columns(content_id(['coalesce(phone_number_id, waba_id)', 'event_at', 'group_id', 'participant_event', 'wa_id', 'user_id', 'parent_user_id', 'username', 'input']), has_contacts=false) }},
         group_id,
         participant_event,

@@ -91,6 +91,7 @@ first_statuses as (
 
 ),
 
+-- Equalities alone: with a condition on the events beside them DuckDB compares each event with each status.
 dated as (
 
     select
@@ -100,8 +101,7 @@ dated as (
         events.evidence_at as seen_at
     from events
     left join first_statuses
-        on events.observation_kind = 'status'
-        and events.message_key = first_statuses.message_key
+        on if(events.observation_kind = 'status', events.message_key, null) = first_statuses.message_key
         and if(events.is_group, events.part, null) is not distinct from first_statuses.participant
 
 ),
