@@ -220,7 +220,8 @@ def test_make_runs_nothing_that_stands_in_a_value(tmp_path):
     python = tmp_path / "bin" / "python"
     python.write_text('#!/bin/sh\nprintf "%s|%s|%s|%s\\n" "$ID" "$QUERY" "$LANDING_DIR" "$*"\n')
     python.chmod(0o755)
-    (tmp_path / ".installed").touch()
+    for stamp in (".installed", ".pages", ".dev"):  # the later rests on the former
+        (tmp_path / stamp).touch()
     touch = f"$(shell touch {tmp_path}/made) $$(touch {tmp_path}/made) `touch {tmp_path}/made`; touch {tmp_path}/made"
     for target in ("explain", "forget", "export", "metrics", "bench", "accuracy"):
         values = [
