@@ -125,7 +125,9 @@ def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdic
     def number(sql: str) -> int:
         return connection.execute(sql).fetchone()[0] or 0
 
-    has_published = number("select count(*) from duckdb_databases() where database_name = 'published'")
+    has_published = number(
+        "select count(*) from duckdb_databases() where database_name = 'published'"
+    )
     if not has_published and not number("select count(*) from former_published_key"):
         return Verdict(is_first=True)
     connection.execute(MOVED_NODES if has_published else MOVED_KEYS)

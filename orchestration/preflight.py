@@ -60,7 +60,10 @@ def landing(settings: Settings) -> Iterator[str]:
     """Whether LANDING_DIR is there, has something to read, and is the folder that the warehouse was made from."""
     try:
         if settings.warehouse_path.is_file() and not holder(settings):
-            with contextlib.suppress(WarehouseError), open_warehouse(settings, read_only=True) as warehouse:
+            with (
+                contextlib.suppress(WarehouseError),
+                open_warehouse(settings, read_only=True) as warehouse,
+            ):
                 check_folder(warehouse, settings)
         else:
             check_folder(None, settings)

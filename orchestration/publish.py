@@ -143,7 +143,12 @@ def publish(settings: Settings) -> Publication:
     try:
         with claimed(settings):
             return _publish(settings)
-    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException) as error:
+    except (
+        OSError,
+        duckdb.IOException,
+        duckdb.OutOfMemoryException,
+        duckdb.FatalException,
+    ) as error:
         text = first_line(error)
         cure = next((cure for fault, cure in CURES.items() if fault in text), "look at the disk")
         raise UserError(
@@ -190,7 +195,9 @@ def write(
     connection.execute(f"attach {quoted(version / DATABASE)} as fresh (row_group_size 16384)")
     # in one transaction: each would wait for the disk else
     connection.execute("begin")
-    connection.execute("create schema fresh.marts; create schema fresh.gate; create schema fresh.lookup")
+    connection.execute(
+        "create schema fresh.marts; create schema fresh.gate; create schema fresh.lookup"
+    )
     rows = {name: write_mart(connection, name) for name in marts(connection)}
     connection.execute(
         """
@@ -232,7 +239,8 @@ def write_mart(connection: duckdb.DuckDBPyConnection, name: str) -> int:
         [name],
     ).fetchall()
     definitions = ", ".join(
-        f'"{column}" {kind}' + ("" if nullable else " not null") for column, kind, nullable, _ in columns
+        f'"{column}" {kind}' + ("" if nullable else " not null")
+        for column, kind, nullable, _ in columns
     )
     names = ", ".join(f'"{column}"' for column, *_ in columns)
     # what is looked up by a column lies together: who asks reads one row group, not the table
@@ -337,9 +345,7 @@ def write_memory(
             "values (?, ?, 'forced', ?)",
             [publish_id, published_at, "; ".join(verdict.reasons)],
         )
-    connection.execute(
-        PUBLISHED_KEYS, {"publish_id": publish_id, "published_at": published_at}
-    )
+    connection.execute(PUBLISHED_KEYS, {"publish_id": publish_id, "published_at": published_at})
     connection.execute(f"create table fresh.gate.publication ({TABLES['publication']})")
     connection.execute("insert into fresh.gate.publication from former_publication")
     connection.execute(
@@ -364,7 +370,9 @@ def write_memory(
 
 def write_calling_codes(connection: duckdb.DuckDBPyConnection) -> None:
     """How the countries of each portfolio's customers are called, for phones in national format."""
-    connection.execute("create table fresh.lookup.calling_code (portfolio_id varchar, calling_code varchar)")
+    connection.execute(
+        "create table fresh.lookup.calling_code (portfolio_id varchar, calling_code varchar)"
+    )
     countries = connection.execute(
         "select distinct portfolio_id, country_code from fresh.marts.dim_customer where country_code is not null"
     ).fetchall()

@@ -84,7 +84,9 @@ class OldContent:
 def retain(settings: Settings, say: Callable[[str], None]) -> bool:
     """Take old content out; whether there was any. The next run rebuilds. Raises UserError."""
     if settings.retention_days is None:
-        raise UserError("RETENTION_DAYS is not set: say after how many days what people wrote is to go.")
+        raise UserError(
+            "RETENTION_DAYS is not set: say after how many days what people wrote is to go."
+        )
     before = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=settings.retention_days)
     old = OldContent(microseconds(before))
     with locked(settings, say):

@@ -203,7 +203,9 @@ def published_tables(database: Path) -> list[str]:
         return []
     try:
         with duckdb.connect(str(database), read_only=True) as connection:
-            rows = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'")
+            rows = connection.execute(
+                "select table_name from duckdb_tables() where schema_name = 'marts'"
+            )
             return [name for (name,) in rows.fetchall()]
     except duckdb.Error:
         return []

@@ -23,7 +23,11 @@ from orchestration.warehouse import open_warehouse
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> Settings:
     """A folder with a webhook, as a daemon finds it in its environment."""
-    for name, place in (("LANDING_DIR", "in"), ("WAREHOUSE_PATH", "w.duckdb"), ("PUBLISH_DIR", "out")):
+    for name, place in (
+        ("LANDING_DIR", "in"),
+        ("WAREHOUSE_PATH", "w.duckdb"),
+        ("PUBLISH_DIR", "out"),
+    ):
         monkeypatch.setenv(name, str(tmp_path / place))
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl").write_text("{}\n")
@@ -84,12 +88,8 @@ def test_nothing_is_started_beside_a_run(settings):
 def test_a_killed_run_is_ended_and_one_that_lives_is_not(settings):
     started = {"job_name": "main", "status": dg.DagsterRunStatus.STARTED}
     with dg.instance_for_test() as instance:
-        dead = instance.add_run(
-            dg.DagsterRun(tags={PROCESS: str(dead_process())}, **started)
-        )
-        lives = instance.add_run(
-            dg.DagsterRun(tags={PROCESS: str(os.getppid())}, **started)
-        )
+        dead = instance.add_run(dg.DagsterRun(tags={PROCESS: str(dead_process())}, **started))
+        lives = instance.add_run(dg.DagsterRun(tags={PROCESS: str(os.getppid())}, **started))
         end_dead_runs(instance)
         assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(lives.run_id).status == dg.DagsterRunStatus.STARTED

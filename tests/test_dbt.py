@@ -23,7 +23,9 @@ def test_a_failed_test_names_some_of_its_rows(sample_build: Build):
 
 def test_what_failed_is_told_without_anybody_in_it(sample_build: Build):
     """It is logged, and kept by Dagster."""
-    row = "select 'a1' as customer_key, 7 as n, 'Ana' as profile_name, 'BR.1000000000000028' as bsuid"
+    row = (
+        "select 'a1' as customer_key, 7 as n, 'Ana' as profile_name, 'BR.1000000000000028' as bsuid"
+    )
     test = SimpleNamespace(name="assert_nothing", resource_type="test", compiled_code=row)
     message = "Conversion Error: '+5511900000028' of BR.1000000000000028"
     failed = SimpleNamespace(status="fail", message=message, node=test)

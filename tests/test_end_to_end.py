@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 
-import duckdb
 import pytest
 
 from tests.build import ROOT
@@ -20,9 +19,7 @@ from tests.command import new_folder, orchestration, published, start
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = new_folder(tmp_path_factory.mktemp("user"))
-    shutil.copytree(
-        ROOT / "seeds" / "sample" / "webhooks", folder / "landing", dirs_exist_ok=True
-    )
+    shutil.copytree(ROOT / "seeds" / "sample" / "webhooks", folder / "landing", dirs_exist_ok=True)
     return folder
 
 

@@ -159,7 +159,9 @@ def test_an_escaped_identifier_is_one(forgotten):
 def test_numbers_stay_as_they_are_written_and_a_phone_may_be_one(forgotten):
     odd = b'"big":1e999,"long":12345678901234567890123,"number":5511900000002'
     text = body(messages=[message(**{"from": PHONE}), message(from_user_id=BIA)])
-    text = text.replace(b'"from_user_id"', odd + b',"from_user_id"').replace(f'"{PHONE}"'.encode(), PHONE.encode())
+    text = text.replace(b'"from_user_id"', odd + b',"from_user_id"').replace(
+        f'"{PHONE}"'.encode(), PHONE.encode()
+    )
     kept, cuts = forgotten.without(text, MAY * 10**6)
     assert len(cuts) == 1
     assert odd in kept.replace(b" ", b"")
@@ -193,7 +195,9 @@ def test_whatever_is_accepted_is_accepted_without_them(seed):
         hashes = [[keyed_hash(KEY, name.decode()), 0, 1 << 62]]
         theirs = Forgotten(KEY, [Erasure("", "", "", sorted(waba_ids), hashes, [])])
         kept, cuts = theirs.without(text, received_at)
-        again = RecordReader(fallback=MAY * 10**6, latest=NOW * 10**6).read(envelope(kept, received_at))
+        again = RecordReader(fallback=MAY * 10**6, latest=NOW * 10**6).read(
+            envelope(kept, received_at)
+        )
         assert again[:2] == (kept, received_at)
         assert not cuts or theirs.without(kept, received_at) == (kept, [])
 

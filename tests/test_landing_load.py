@@ -587,7 +587,11 @@ def test_retry_loads_what_can_be_read_by_now_and_nothing_twice(settings: Setting
         "\n".join([json.dumps(bad), wrapped, wrapped, "{}", webhook(2), ""])
     )
     result = load(settings)
-    assert (result.records, result.rejected_count, result.rejected_parts) == (2, 3, {"wrong_type": 3})
+    assert (result.records, result.rejected_count, result.rejected_parts) == (
+        2,
+        3,
+        {"wrong_type": 3},
+    )
     assert_counts_agree(settings)
     again = retry(settings)
     assert (again.records, again.parts, again.rejected) == (0, 0, 5)
@@ -604,7 +608,9 @@ def test_retry_loads_what_can_be_read_by_now_and_nothing_twice(settings: Setting
     assert "bad1" in found[2][2] and found[3][2] == webhook(7)
     assert retry(settings.model_copy(update={"body_path": "unknown"})).records == 0
     assert len(loaded(settings)) == 5
-    assert rows(settings, "select count(distinct (load_id, landing_file, line_number)) from raw.webhook") == [(5,)]
+    assert rows(
+        settings, "select count(distinct (load_id, landing_file, line_number)) from raw.webhook"
+    ) == [(5,)]
 
 
 def test_warehouse_of_the_former_version_is_migrated(settings: Settings) -> None:
@@ -619,11 +625,14 @@ def test_warehouse_of_the_former_version_is_migrated(settings: Settings) -> None
         connection.execute("drop table raw.landing_folder")
         connection.execute("update raw.warehouse_version set version = 1")
         connection.execute(
-            "insert into raw.rejected_record values (1, 'x.jsonl', 4, 'bad_encoding: x', ?, now())", [half]
+            "insert into raw.rejected_record values (1, 'x.jsonl', 4, 'bad_encoding: x', ?, now())",
+            [half],
         )
         connection.execute("update raw.landing_file set rejected_count = 2")
     assert load(settings).unchanged == 1
-    assert rows(settings, "select max(version) from raw.warehouse_version") == [(WAREHOUSE_VERSION,)]
+    assert rows(settings, "select max(version) from raw.warehouse_version") == [
+        (WAREHOUSE_VERSION,)
+    ]
     assert_counts_agree(settings)
     assert retry(settings).records == 1
     assert_counts_agree(settings)

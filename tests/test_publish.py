@@ -265,7 +265,6 @@ def test_the_sql_entry_reads_and_never_writes(published_sample):
         assert words in refused.stderr and "Traceback" not in refused.stderr, query
 
 
-
 # --- Whole or not at all --------------------------------------------------------------------------
 
 
@@ -367,7 +366,9 @@ def test_a_kill_at_any_step_leaves_one_whole_version_and_the_next_publish_comple
     others = [n for n, name in enumerate(made) if name != "execute"]
     assert len(others) > 25
     news = 0
-    for step in sorted([*queries[:: 1 if step_by_step else 40], *others[:: 1 if step_by_step else 2]]):
+    for step in sorted(
+        [*queries[:: 1 if step_by_step else 40], *others[:: 1 if step_by_step else 2]]
+    ):
         put_back(merging, before)
         process = processes.Process(target=publish_and_die, args=(forced, step, None))
         process.start()
@@ -436,7 +437,7 @@ def test_only_the_version_before_is_kept_and_its_readers_keep_theirs(shop):
 
 
 def test_paths_with_quotes_and_spaces_are_paths(tmp_path):
-    build = Build(tmp_path / "Ana's \"shop\"; --")
+    build = Build(tmp_path / 'Ana\'s "shop"; --')
     settings = Settings(
         landing_dir=build.landing,
         warehouse_path=build.warehouse,
@@ -838,9 +839,12 @@ def test_a_username_in_any_case_and_a_bsuid_by_any_name_are_found(published):
             "from customer_at(?, ?, ?, '2026-11-01')", [PORTFOLIO, kind, value]
         ).fetchall()
         assert len(found) == 1, (kind, value)
-    assert published.execute(
-        "from customer_at('nobody', 'username', 'luna.reis', '2026-11-01')"
-    ).fetchall() == []
+    assert (
+        published.execute(
+            "from customer_at('nobody', 'username', 'luna.reis', '2026-11-01')"
+        ).fetchall()
+        == []
+    )
 
 
 def test_a_conversation_is_of_one_customer_and_shows_each_message_once(published):

@@ -32,7 +32,12 @@ def test_a_contact_that_cannot_be_told_apart_is_refused(tmp_path, contacts, sent
     assert f"{path} {sentence}" in str(refused.value)
 
 
-ACCOUNT = {"waba_id": "200", "portfolio_id": "100", "business_name": "Shop", "default_country": "BR"}
+ACCOUNT = {
+    "waba_id": "200",
+    "portfolio_id": "100",
+    "business_name": "Shop",
+    "default_country": "BR",
+}
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -55,9 +60,17 @@ OVERRIDE = dict.fromkeys(REQUIRED["identity_overrides"], "") | {
 @pytest.mark.parametrize(
     ("name", "row", "sentence"),
     [
-        ("business_accounts", ACCOUNT | {"waba_id": "7.77E+14"}, "waba_id is 7.77E+14, which a spreadsheet"),
+        (
+            "business_accounts",
+            ACCOUNT | {"waba_id": "7.77E+14"},
+            "waba_id is 7.77E+14, which a spreadsheet",
+        ),
         ("business_accounts", ACCOUNT | {"waba_id": "7,77E+14"}, "which a spreadsheet has rounded"),
-        ("business_accounts", ACCOUNT | {"default_country": "Brazil"}, "default_country is 'BRAZIL'"),
+        (
+            "business_accounts",
+            ACCOUNT | {"default_country": "Brazil"},
+            "default_country is 'BRAZIL'",
+        ),
         ("identity_overrides", OVERRIDE | {"decision": "merge"}, "write must_link or cannot_link"),
         ("identity_overrides", OVERRIDE | {"left_type": "email"}, "write bsuid or phone"),
     ],

@@ -11,7 +11,10 @@ from orchestration.terminal import inert, without_identifiers
 NAME = "Ana\x1b]0;owned\x07\x1b[2J\u202egro.live\x9b31m\r"
 
 
-@pytest.mark.parametrize("order", ["\x00", "\x08", "\x1b", "\r", "\x7f", "\x85", "\x9b", "\u061c", "\u2028", "\u202e", "\u2066"])
+@pytest.mark.parametrize(
+    "order",
+    ["\x00", "\x08", "\x1b", "\r", "\x7f", "\x85", "\x9b", "\u061c", "\u2028", "\u202e", "\u2066"],
+)
 def test_what_a_terminal_obeys_is_shown_as_unknown(order):
     assert inert(f"a{order}b") == "a\ufffdb"
 
@@ -27,7 +30,10 @@ def test_commands_print_nothing_else(capsys):
     cli.say(NAME)
     cli.complain(NAME)
     with duckdb.connect() as connection:
-        show(connection, "select " + " || ".join(f"chr({ord(letter)})" for letter in NAME) + " as name")
+        show(
+            connection,
+            "select " + " || ".join(f"chr({ord(letter)})" for letter in NAME) + " as name",
+        )
     told = capsys.readouterr()
     assert "Ana" in told.out and "Ana" in told.err
     assert not {"\x1b", "\x07", "\u202e", "\x9b", "\r"} & {*told.out, *told.err}

@@ -27,7 +27,9 @@ class Run(dg.ConfigurableResource):
 
     full_refresh: bool = Field(False, description="Work everything out anew instead of adding.")
     force: bool = Field(False, description="Publish although the publish gate (R12) is closed.")
-    every_check: bool = Field(False, description="Check what lies below the marts, also when adding.")
+    every_check: bool = Field(
+        False, description="Check what lies below the marts, also when adding."
+    )
 
     def settings(self) -> Settings:
         """The settings of the environment, with this run's `force`. Raises UserError."""
@@ -81,4 +83,6 @@ def forget_old_runs(instance: DagsterInstance) -> None:
             Path(instance.storage_directory()) / run_id,
             Path(instance.root_directory) / "history" / "runs" / f"{run_id}.db",
         ):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
+                missing_ok=True
+            )

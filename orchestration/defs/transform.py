@@ -39,9 +39,7 @@ def build_dbt_assets() -> dg.AssetsDefinition:
             node["meta"] = {"description": describe(node)} | node["meta"]
     translator = Translator()
 
-    @dbt_assets(
-        manifest=manifest, dagster_dbt_translator=translator, name="customer_identity"
-    )
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="customer_identity")
     def customer_identity(
         context: dg.AssetExecutionContext, run: Run
     ) -> Iterator[dg.Output | dg.AssetCheckResult | dg.AssetObservation]:
@@ -65,7 +63,8 @@ def describe(test: dict) -> str:
     if kind := test.get("test_metadata"):
         asked = {name: value for name, value in kind["kwargs"].items() if name != "model"}
         return f"{kind['name'].replace('_', ' ')}: " + ", ".join(
-            str(value) if name == "column_name" else f"{name} {value}" for name, value in asked.items()
+            str(value) if name == "column_name" else f"{name} {value}"
+            for name, value in asked.items()
         )
     lines = itertools.takewhile(lambda line: line.startswith("--"), test["raw_code"].splitlines())
     return " ".join(line.lstrip("- ") for line in lines)

@@ -201,9 +201,7 @@ class Content:
         kind = next((kind for mark, kind in _ARCHIVES.items() if head.startswith(mark)), None)
         if kind is not None:
             self.left = self.left * MAX_UNPACKING + FREE_UNPACKED_BYTES
-            self.stream = pa.input_stream(
-                self.stream, compression=kind, buffer_size=BLOCK_BYTES
-            )
+            self.stream = pa.input_stream(self.stream, compression=kind, buffer_size=BLOCK_BYTES)
             return True
         if file.compression and head.strip()[:1] not in (b"{", b"[", codecs.BOM_UTF8[:1]):
             raise UnreadableFileError(f"it is no {file.compression} archive; bring it again")

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.landing.files import Content, LandingFile, UnreadableFileError, list_files, read_exactly
+from orchestration.landing.files import (
+    Content,
+    LandingFile,
+    UnreadableFileError,
+    list_files,
+    read_exactly,
+)
 from orchestration.settings import Settings, UserError
 
 # So much is read to see whether a folder holds the files that were loaded.

@@ -197,7 +197,8 @@ class Forgotten:
         if b"\\u" in text:
             text += _unescaped(text.decode(errors="replace")).encode(errors="replace")
         return any(
-            self._tells(run) if len(run) < _SHORT_BYTES else self._names_in(run) for run in _RUN.findall(text)
+            self._tells(run) if len(run) < _SHORT_BYTES else self._names_in(run)
+            for run in _RUN.findall(text)
         )
 
     def _names_in(self, run: bytes) -> bool:

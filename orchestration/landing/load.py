@@ -660,7 +660,9 @@ class _Reading:
             return False
         return True
 
-    def _read_lines(self, content: BinaryIO | Content, terminated: bool) -> Iterator[pa.RecordBatch]:
+    def _read_lines(
+        self, content: BinaryIO | Content, terminated: bool
+    ) -> Iterator[pa.RecordBatch]:
         pending: list[bytes] = []  # of a line whose end is still to come
         size, rest = 0, b""
         while block := rest or content.read(BLOCK_BYTES):

@@ -637,9 +637,7 @@ class _Search:
         said = [path[depth]] if depth < len(path) and path[depth] in names else []
         if depth >= BODY_DEPTH:
             return said
-        return said + [
-            name for name in names if name.lower() in BODY_KEYS or name == "Messages"
-        ]
+        return said + [name for name in names if name.lower() in BODY_KEYS or name == "Messages"]
 
     def _open(
         self, value: bytes, steps: tuple[_Step, ...], depth: int, time: int | None, is_said: bool
@@ -713,7 +711,11 @@ class _Search:
         mended, cuts = _mend(body, _BODY, found.at)
         if _has_duplicate_keys(body):
             self.parts.append(
-                Part(found.at, str(Rejection("duplicate_key", f"One key twice - at `{found.at}`")), body)
+                Part(
+                    found.at,
+                    str(Rejection("duplicate_key", f"One key twice - at `{found.at}`")),
+                    body,
+                )
             )
         volume = 0
         for cut in cuts:
@@ -788,7 +790,9 @@ class Route:
         alike = {tuple(0 if isinstance(s, int) else s for s in each.steps) for each in found}
         try:
             return Route(steps) if steps and len(alike) == 1 else None
-        except ValueError:  # a key that no field can be called by, or one that leads to the time as well
+        except (
+            ValueError
+        ):  # a key that no field can be called by, or one that leads to the time as well
             return None
 
     def follow(self, record: bytes) -> list[tuple[bytes, Any]]:
@@ -810,7 +814,9 @@ class Route:
                     inner(item, time, out)
 
             return through_list
-        get_time = operator.attrgetter(".".join(["time"] * len(steps[0].time))) if steps[0].time else None
+        get_time = (
+            operator.attrgetter(".".join(["time"] * len(steps[0].time))) if steps[0].time else None
+        )
 
         def through_key(node: Any, time: Any, out: list) -> None:
             inner(node.body, time if get_time is None else get_time(node), out)
@@ -937,7 +943,9 @@ class _Shape(NamedTuple):
     """An object in a body: what is looked at, and what goes with a part that is cut out of it."""
 
     keys: dict[str, Any]  # name -> _Shape, [_Shape] or the decoder of a plain value
-    required: frozenset[str] = frozenset()  # without these readable, the object itself is unreadable
+    required: frozenset[str] = (
+        frozenset()
+    )  # without these readable, the object itself is unreadable
     items: frozenset[str] = frozenset()  # without any of these it tells nothing
     context: tuple[str, ...] = ()
 
@@ -948,13 +956,9 @@ _LISTS = frozenset(["messages", "statuses", "message_echoes"])
 _STANDBY = _Shape(
     {"contacts": [_ANY]} | {name: [_ITEM] for name in _LISTS}, items=_LISTS, context=("contacts",)
 )
-_THREAD = _Shape(
-    {"messages": [_ANY]}, items=frozenset(["messages"]), context=("id", "context")
-)
+_THREAD = _Shape({"messages": [_ANY]}, items=frozenset(["messages"]), context=("id", "context"))
 _HISTORY = _Shape({"threads": [_THREAD]}, items=frozenset(["threads"]), context=("metadata",))
-_SYNC = _Shape(
-    {"contact": _ANY, "metadata": _ITEM}, required=frozenset(["contact", "metadata"])
-)
+_SYNC = _Shape({"contact": _ANY, "metadata": _ITEM}, required=frozenset(["contact", "metadata"]))
 _ITEM_LISTS = _LISTS | {"user_id_update", "user_preferences", "calls", "groups"}
 _VALUE = _Shape(
     {

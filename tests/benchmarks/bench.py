@@ -45,16 +45,22 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measured(command: tuple[str, ...], environment: dict[str, str], log: Path) -> tuple[float, float]:
+def measured(
+    command: tuple[str, ...], environment: dict[str, str], log: Path
+) -> tuple[float, float]:
     """Wall seconds and peak GB of a command. Raises RuntimeError unless it ends in 0."""
     with log.open("a") as out:
         started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environment, stdout=out, stderr=out
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended in {process.returncode}:\n{log.read_text()[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)} ended in {process.returncode}:\n{log.read_text()[-2000:]}"
+        )
     return seconds, usage.ru_maxrss / 1e6
 
 
@@ -173,7 +179,9 @@ def sample() -> dict[str, float]:
         }
         return {
             "first run s": measured(COMMAND, environment, scratch / "log")[0],
-            "nothing new s": min(measured(COMMAND, environment, scratch / "log")[0] for _ in range(3)),
+            "nothing new s": min(
+                measured(COMMAND, environment, scratch / "log")[0] for _ in range(3)
+            ),
         }
 
 
@@ -190,7 +198,13 @@ def main() -> None:
         columns[f"{events:,}"] = measure(events)
         names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
         lines = [["figure", *columns]] + [
-            [name, *(f"{figures[name]:.2f}" if name in figures else "" for figures in columns.values())]
+            [
+                name,
+                *(
+                    f"{figures[name]:.2f}" if name in figures else ""
+                    for figures in columns.values()
+                ),
+            ]
             for name in names
         ]
         # after each size: a larger one may not come to its end

@@ -19,8 +19,8 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from orchestration.publish import FUNCTIONS, publish
-from orchestration.versions import PARQUET, published_path
 from orchestration.settings import Settings
+from orchestration.versions import PARQUET, published_path
 from tests.build import ROOT, Build
 from tests.conftest import read_csv
 

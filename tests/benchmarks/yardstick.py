@@ -88,7 +88,9 @@ def start_over(landing: str, database: str) -> dict[str, float]:
     connection.register(
         "label", pyarrow.table({"number": numpy.arange(size, dtype="int32"), "customer": labels})
     )
-    connection.execute("create table customer_of as select id, customer from node join label using (number)")
+    connection.execute(
+        "create table customer_of as select id, customer from node join label using (number)"
+    )
     connection.execute(OWNED)
     connection.execute(
         "create table message as select message_id, any_value(customer) as customer, min(at) as at "
