@@ -208,7 +208,10 @@ def _wrap(body: Any, rng: random.Random) -> Any:
         [
             {"received_at": time, "body": packed},
             {"received_at": "2026-10-01T00:00:00Z", "body": packed},
-            {"Records": [{"body": packed, "attributes": {"SentTimestamp": time}}] * rng.choice([1, 2])},
+            {
+                "Records": [{"body": packed, "attributes": {"SentTimestamp": time}}]
+                * rng.choice([1, 2])
+            },
             {"Records": [{"body": text}, {"body": rng.choice(["x", "{", "{}", text])}]},
             {"detail": packed, "time": time},
             {"message": {"data": packed, "publishTime": time}},
@@ -224,7 +227,19 @@ def _wrap(body: Any, rng: random.Random) -> Any:
 def _break_bytes(line: bytes, rng: random.Random) -> bytes:
     place = rng.randrange(len(line))
     scrap = rng.choice(
-        [b"\xff", b"\xed\xa0\x80", b"\\ud83d", b"\\", b'"', b"{", b"}", b",", b"\x00", b"NaN", b"\xc3"]
+        [
+            b"\xff",
+            b"\xed\xa0\x80",
+            b"\\ud83d",
+            b"\\",
+            b'"',
+            b"{",
+            b"}",
+            b",",
+            b"\x00",
+            b"NaN",
+            b"\xc3",
+        ]
     )
     act = rng.randrange(4)
     if act == 0:

@@ -38,7 +38,9 @@ def folder(tmp_path):
     """A landing folder to be, and the mapping of every account that a history may be moved to."""
     folder = new_folder(tmp_path / "fuzzed")
     (case,) = generator.sample(1, SEED)
-    rows = [row for index in range(PORTFOLIOS) for row in generator.place(case, index).business_accounts]
+    rows = [
+        row for index in range(PORTFOLIOS) for row in generator.place(case, index).business_accounts
+    ]
     with (folder / "seeds" / "business_accounts.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

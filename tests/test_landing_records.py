@@ -122,7 +122,9 @@ def test_rejected_with_a_reason(code: str, record: str | bytes) -> None:
 def test_reason_names_the_place() -> None:
     with pytest.raises(Rejection) as rejection:
         read(body(value='{"messages":[[],5]}'))
-    expected = "wrong_type: Expected `object`, got `array` - at `$.entry[0].changes[0].value.messages[0]`"
+    expected = (
+        "wrong_type: Expected `object`, got `array` - at `$.entry[0].changes[0].value.messages[0]`"
+    )
     assert str(rejection.value) == expected + "; try again with `make retry` after an upgrade"
 
 
@@ -263,7 +265,17 @@ def value_of(text: bytes, change: int = 0) -> dict:
     return json.loads(text)["entry"][0]["changes"][change]["value"]
 
 
-BAD_ITEMS = [None, 5, "x", True, [], [{}], {"timestamp": True}, {"timestamp": {}}, {"timestamp": []}]
+BAD_ITEMS = [
+    None,
+    5,
+    "x",
+    True,
+    [],
+    [{}],
+    {"timestamp": True},
+    {"timestamp": {}},
+    {"timestamp": []},
+]
 
 
 @pytest.mark.parametrize("bad", BAD_ITEMS)
@@ -386,7 +398,11 @@ def test_strings_become_valid_unicode(text: bytes, repaired: str, count: int, pa
         quoted = record.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
         record = b'{"received_at":"2026-09-21T14:13:20Z","body":"' + quoted + b'"}'
     body, _, parts, repairs = read_all(record)
-    assert (value_of(body)["messages"][0]["text"], repairs, parts) == (repaired, count, [] if count else parts)
+    assert (value_of(body)["messages"][0]["text"], repairs, parts) == (
+        repaired,
+        count,
+        [] if count else parts,
+    )
 
 
 # --- Gateways -------------------------------------------------------------------------------------
@@ -451,7 +467,9 @@ def test_gateway(name: str) -> None:
     reader = RecordReader(fallback=FALLBACK, latest=LATEST)
     for number in range(3):  # the first is searched, the others take the way it went
         text = json.dumps(record).replace("good", f"good{number}")
-        text = text.replace(BASE64, base64.b64encode(TEXT.replace("good", f"good{number}").encode()).decode())
+        text = text.replace(
+            BASE64, base64.b64encode(TEXT.replace("good", f"good{number}").encode()).decode()
+        )
         body, received_at, parts, repairs = reader.read(text.encode())
         assert body.decode() == TEXT.replace("good", f"good{number}")
         assert (received_at, list(parts), repairs) == (expected, [], 0)
@@ -465,12 +483,18 @@ def test_way_of_one_record_is_not_forced_on_the_next() -> None:
     for record in records:
         alone = RecordReader(fallback=FALLBACK, latest=LATEST).read(json.dumps(record).encode())
         together = reader.read(json.dumps(record).encode())
-        assert (*together[:2], list(together[2]), together[3]) == (*alone[:2], list(alone[2]), alone[3])
+        assert (*together[:2], list(together[2]), together[3]) == (
+            *alone[:2],
+            list(alone[2]),
+            alone[3],
+        )
 
 
 def test_several_bodies_in_one_record_are_one_webhook() -> None:
     other = TEXT.replace("good", "other")
-    records = [{"body": text, "attributes": {"SentTimestamp": TOLD_MS}} for text in (TEXT, "x", other)]
+    records = [
+        {"body": text, "attributes": {"SentTimestamp": TOLD_MS}} for text in (TEXT, "x", other)
+    ]
     reader = RecordReader(fallback=FALLBACK, latest=LATEST)
     for _ in range(2):
         body, received_at, (part,), _ = reader.read(json.dumps({"Records": records}).encode())
@@ -489,7 +513,10 @@ def test_gateway_time_that_cannot_be_the_receipt_is_passed_over(time: object) ->
     assert read_all({"created_at": time, "payload": BODY})[1] == 1_790_000_000 * SECOND
 
 
-@pytest.mark.parametrize("key", ['a"b', "a\\b", "\x00", "\n", "", " ", "body", "self", "class", "😀", "a.b", "x" * 10_000])
+@pytest.mark.parametrize(
+    "key",
+    ['a"b', "a\\b", "\x00", "\n", "", " ", "body", "self", "class", "😀", "a.b", "x" * 10_000],
+)
 def test_a_key_may_have_any_name(key: str) -> None:
     record = {key: "told", "payload": json.loads(body())}
     assert json.loads(read(json.dumps(record))[0]) == json.loads(body())
@@ -512,7 +539,11 @@ def test_on_premise_body_in_a_folder_of_its_waba() -> None:
 
 
 def test_description_shows_keys_and_nothing_about_anybody() -> None:
-    record = {"From": "whatsapp:+5511900000001", "5511900000001": {"name": "Ana"}, "a": {"b": "Ana"}}
+    record = {
+        "From": "whatsapp:+5511900000001",
+        "5511900000001": {"name": "Ana"},
+        "a": {"b": "Ana"},
+    }
     shown = describe(json.dumps(record).encode())
     assert shown.startswith("it is an object with From, ... (name), a (b), and no body")
     assert describe(b"hello") == "it is no JSON"
@@ -557,5 +588,7 @@ def test_mutated_records_are_read_by_duckdb_and_lose_no_item(seed: int) -> None:
     is_doubled = any(part.reason.startswith("duplicate_key") for part in parts)
     if not is_doubled and b"wamid" in line:
         written = set(re.findall(rb"wamid\\.[0-9a-f]{6,}", line))
-        kept = set(re.findall(rb"wamid\\.[0-9a-f]{6,}", body + b"".join(part.record for part in parts)))
+        kept = set(
+            re.findall(rb"wamid\\.[0-9a-f]{6,}", body + b"".join(part.record for part in parts))
+        )
         assert written == kept

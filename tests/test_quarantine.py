@@ -45,9 +45,7 @@ PEOPLE = """
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = new_folder(tmp_path_factory.mktemp("quarantine"))
-    shutil.copytree(
-        ROOT / "seeds" / "sample" / "webhooks", folder / "landing", dirs_exist_ok=True
-    )
+    shutil.copytree(ROOT / "seeds" / "sample" / "webhooks", folder / "landing", dirs_exist_ok=True)
     done = orchestration(folder, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -55,7 +53,11 @@ def folder(tmp_path_factory):
 
 def customers(folder: Path) -> dict[str, list[tuple]]:
     """What is published, but for redirects: they also tell of keys that were published meanwhile."""
-    return {name: theirs for name, theirs in published(folder).items() if name != "customer_key_redirect"}
+    return {
+        name: theirs
+        for name, theirs in published(folder).items()
+        if name != "customer_key_redirect"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,9 @@ def test_what_breaks_an_invariant_is_set_aside_and_comes_back(folder, healthy, c
     now = customers(folder)
     for table, theirs in now.items():
         assert [row for row in theirs if keys & set(row)] == [], table
-    assert set(now["dim_customer"]) == {row for row in healthy["dim_customer"] if row[0] not in keys}
+    assert set(now["dim_customer"]) == {
+        row for row in healthy["dim_customer"] if row[0] not in keys
+    }
     reasons = dict(rows(folder, "select message_id, unassigned_reason from marts.fct_message"))
     of_them = [row for row in healthy["fct_message"] if keys & set(row)]
     assert of_them and len(now["fct_message"]) == len(healthy["fct_message"])
