@@ -12,8 +12,8 @@ import duckdb
 
 from tests.build import ROOT
 
-# Tables that tell when something was published, not what.
-OF_PUBLISHING = {"publication", "identity_change_log"}
+# Tables that tell of publishing: when, and which keys ever were.
+OF_PUBLISHING = {"publication", "identity_change_log", "customer_key_redirect"}
 
 
 def new_folder(folder: Path) -> Path:

@@ -51,18 +51,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def customers(folder: Path) -> dict[str, list[tuple]]:
-    """What is published, but for redirects: they also tell of keys that were published meanwhile."""
-    return {
-        name: theirs
-        for name, theirs in published(folder).items()
-        if name != "customer_key_redirect"
-    }
-
-
 @pytest.fixture(scope="module")
 def healthy(folder):
-    return customers(folder)
+    return published(folder)
 
 
 @pytest.fixture
@@ -87,7 +78,7 @@ def test_too_much_to_set_aside_stops_the_run(folder, healthy, checkout):
     done = orchestration(folder, "run", root=checkout)
     assert done.returncode == 1
     assert "assert_few_are_set_aside" in done.stderr and "'set_aside': '85'" in done.stderr
-    assert customers(folder) == healthy
+    assert published(folder) == healthy
 
 
 def test_what_breaks_an_invariant_is_set_aside_and_comes_back(folder, healthy, checkout):
@@ -108,7 +99,7 @@ def test_what_breaks_an_invariant_is_set_aside_and_comes_back(folder, healthy, c
         assert subject
         assert event in (folder / "landing" / file).read_text().splitlines()[line - 1]
 
-    now = customers(folder)
+    now = published(folder)
     for table, theirs in now.items():
         assert [row for row in theirs if keys & set(row)] == [], table
     assert set(now["dim_customer"]) == {
@@ -129,4 +120,4 @@ def test_what_breaks_an_invariant_is_set_aside_and_comes_back(folder, healthy, c
 
     done = orchestration(folder, "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert customers(folder) == healthy
+    assert published(folder) == healthy
