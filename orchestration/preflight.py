@@ -121,6 +121,8 @@ def forgotten(settings: Settings) -> Iterator[str]:
         read_forgotten(settings)
     except UserError as error:
         yield str(error)
+    except OSError as error:
+        yield f"{error.filename} cannot be read ({error.strerror}): give yourself access to it."
 
 
 def seeds(settings: Settings) -> Iterator[str]:
