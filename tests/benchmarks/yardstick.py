@@ -93,12 +93,12 @@ def start_over(landing: str, database: str) -> dict[str, float]:
     )
     connection.execute(OWNED)
     connection.execute(
-        "create table message as select message_id, any_value(customer) as customer, min(at) as at "
+        "create table message as select message_id, any_value(customer) as customer, min(at) as first_at "
         "from owned group by message_id"
     )
     connection.execute(
-        "create table customer as select customer, max(bsuid), max(phone), arg_max(name, at), min(at), max(at), "
-        "count(*) from owned group by customer"
+        "create table customer as select customer, max(bsuid) as bsuid, max(phone) as phone, arg_max(name, at) as name, min(at) as first_at, max(at) as last_at, "
+        "count(*) as item_count from owned group by customer"
     )
     connection.execute("checkpoint")
     done()
