@@ -28,7 +28,7 @@ with changes as (
 )
 select
     waba_id, message.id as message_id, message.from as phone, message.from_user_id as bsuid,
-    contacts[1].profile.name as name, message.timestamp as at
+    contacts[1].profile.name as name, message.timestamp as seen_at
 from (select waba_id, value.contacts as contacts, unnest(value.messages) as message from changes)
 union all
 select waba_id, status.id, status.recipient_id, status.recipient_user_id, null, status.timestamp
@@ -93,11 +93,12 @@ def start_over(landing: str, database: str) -> dict[str, float]:
     )
     connection.execute(OWNED)
     connection.execute(
-        "create table message as select message_id, any_value(customer) as customer, min(at) as first_at "
+        "create table message as select message_id, any_value(customer) as customer, min(seen_at) as first_at "
         "from owned group by message_id"
     )
     connection.execute(
-        "create table customer as select customer, max(bsuid) as bsuid, max(phone) as phone, arg_max(name, at) as name, min(at) as first_at, max(at) as last_at, "
+        "create table customer as select customer, max(bsuid) as bsuid, max(phone) as phone, "
+        "arg_max(name, seen_at) as name, min(seen_at) as first_at, max(seen_at) as last_at, "
         "count(*) as item_count from owned group by customer"
     )
     connection.execute("checkpoint")
