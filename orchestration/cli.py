@@ -170,7 +170,8 @@ def stop_at_once() -> None:
             pass
         with contextlib.suppress(OSError):
             print(
-                "\nStopped: what was published stays, and the next run completes.", file=sys.stderr
+                "\nStopped: what was published stays, and the next run completes.",
+                file=sys.__stderr__,
             )
         os._exit(NOT_PUBLISHED)
 
@@ -239,8 +240,8 @@ def log_folder() -> Path:
 
 @contextlib.contextmanager
 def output_to(path: Path) -> Iterator[None]:
-    """dbt says a line per model and test: to the log, not to the terminal."""
-    with path.open("w") as log, contextlib.redirect_stdout(log):
+    """What dbt and Dagster say, a line per model and test, goes to the log and not to the terminal."""
+    with path.open("w") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         yield
 
 
@@ -254,11 +255,15 @@ def configure_dagster(home: Path) -> None:
 
 
 def execute(settings: Settings, full_refresh: bool) -> str | None:
-    """Run the main job in this process; what went wrong, or None."""
+    """Run the main job in this process; what went wrong, or None.
+
+    Raises UserError when Dagster cannot write its history.
+    """
     home = log_folder()
     configure_dagster(home)
     progress = Progress(sys.stdout)
     from dagster import DagsterEventType, DagsterInstance, Definitions, logger
+    from sqlalchemy.exc import OperationalError
 
     from orchestration.definitions import defs
     from orchestration.defs.automation import main_job
@@ -271,26 +276,33 @@ def execute(settings: Settings, full_refresh: bool) -> str | None:
         return quiet
 
     log = home / "last_run.log"
-    with output_to(log), DagsterInstance.get() as instance:
-        definitions = defs()
-        job = (
-            Definitions.merge(definitions, Definitions(loggers={"console": console}))
-            .get_repository_def()
-            .get_job(main_job.name)
-        )
-        progress.tables = len(job.asset_layer.executable_asset_keys)
-        progress.checks = len(job.asset_layer.asset_graph.asset_check_keys)
-        progress.say("dbt project and Dagster are ready")
-        done = job.execute_in_process(
-            instance=instance,
-            run_config={
-                "loggers": {"console": {}},
-                "resources": {
-                    "run": {"config": {"full_refresh": full_refresh, "force": settings.force}}
+    try:
+        with output_to(log), DagsterInstance.get() as instance:
+            definitions = defs()
+            job = (
+                Definitions.merge(definitions, Definitions(loggers={"console": console}))
+                .get_repository_def()
+                .get_job(main_job.name)
+            )
+            progress.tables = len(job.asset_layer.executable_asset_keys)
+            progress.checks = len(job.asset_layer.asset_graph.asset_check_keys)
+            progress.say("dbt project and Dagster are ready")
+            done = job.execute_in_process(
+                instance=instance,
+                run_config={
+                    "loggers": {"console": {}},
+                    "resources": {
+                        "run": {"config": {"full_refresh": full_refresh, "force": settings.force}}
+                    },
                 },
-            },
-            raise_on_error=False,
-        )
+                raise_on_error=False,
+            )
+    except (OperationalError, OSError) as error:
+        raise UserError(
+            f"Dagster's history and the log cannot be written in DAGSTER_HOME={home} "
+            f"({getattr(error, 'orig', error)}), what is published stays: make room there, or give "
+            "yourself access, then run again."
+        ) from error
     if done.success:
         return None
     for event in done.all_events:

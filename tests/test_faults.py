@@ -62,7 +62,12 @@ def fill(disk: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "place"), [("WAREHOUSE_PATH", "warehouse.duckdb"), ("PUBLISH_DIR", "published")]
+    ("setting", "place"),
+    [
+        ("WAREHOUSE_PATH", "warehouse.duckdb"),
+        ("PUBLISH_DIR", "published"),
+        ("DAGSTER_HOME", "dagster"),
+    ],
 )
 def test_a_full_disk_is_one_sentence_and_the_next_run_completes(folder, small_disk, setting, place):
     there = small_disk / place
