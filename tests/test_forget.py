@@ -229,7 +229,7 @@ def test_make_runs_nothing_that_stands_in_a_value(tmp_path):
             for name in ("ID", "QUERY", "EVENTS", "PROFILES", "OUT", "REASON", "LANDING_DIR")
         ]
         done = subprocess.run(
-            ["make", target, f"VENV={tmp_path}", *values],
+            ["make", "--no-print-directory", target, f"VENV={tmp_path}", *values],
             cwd=ROOT,
             capture_output=True,
             text=True,
