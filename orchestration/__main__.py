@@ -3,7 +3,11 @@ import sys
 
 from orchestration.cli import main
 
-if code := main():
-    # threads of dbt may still be in a query, and DuckDB aborts when Python ends under them
-    os._exit(code)
-sys.exit()
+code = main()
+for stream in (sys.stdout, sys.stderr):
+    try:
+        stream.flush()
+    except OSError:
+        pass
+# not the long way out: it takes a second, and DuckDB aborts when Python ends under a query that dbt still has under way
+os._exit(code)

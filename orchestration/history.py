@@ -1,29 +1,42 @@
-"""Dagster's history in SQLite, without waiting for the disk at each of two thousand events.
+"""Dagster's history in SQLite, with one connection per file that is kept open.
 
-Dagster opens and closes a connection per event: each commit waits for the disk, and so does each close, as the last
-connection to a file folds its log in. That was half the time of a run. With one connection kept open and
-`synchronous = normal` SQLite waits only now and then; a power cut may cost the last events, never the file.
+Dagster makes an engine, opens a connection and closes it again for each of two thousand events; each commit waits for
+the disk, and so does each close, as the last connection to a file folds its log in. That was half the time of a run.
+With connections kept open and `synchronous = normal` SQLite waits only now and then; a power cut may cost the last
+events, never the file.
 """
 
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import sqlalchemy
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
-_kept: dict[str, sqlite3.Connection] = {}
+WAIT_SECONDS = 60  # for another process that writes
 
 
-def relax(connection, _record) -> None:
-    """Called by SQLAlchemy for every new connection."""
-    if not isinstance(connection, sqlite3.Connection):
-        return
-    connection.execute("pragma synchronous = normal")
-    path = connection.execute("pragma database_list").fetchone()[2]
-    if path and path not in _kept:
-        _kept[path] = sqlite3.connect(path, check_same_thread=False)
-        _kept[path].execute("select count(*) from sqlite_master").fetchone()
+@cache
+def engine(url: str) -> sqlalchemy.Engine:
+    made = sqlalchemy.create_engine(url, connect_args={"timeout": WAIT_SECONDS})
+    sqlalchemy.event.listen(
+        made, "connect", lambda connection, _: connection.execute("pragma synchronous = normal")
+    )
+    return made
+
+
+@contextmanager
+def connect(storage: SqliteEventLogStorage, shard: str) -> Iterator[sqlalchemy.Connection]:
+    """What SqliteEventLogStorage._connect does, on a connection that stays open."""
+    with storage._db_lock:
+        shared = engine(storage.conn_string_for_shard(shard))
+        if shard not in storage._initialized_dbs:
+            storage._initdb(shared)
+            storage._initialized_dbs.add(shard)
+        with shared.begin() as connection:
+            yield connection
 
 
 def wait_less() -> None:
     """From now on, in this process."""
-    if not sqlalchemy.event.contains(sqlalchemy.engine.Engine, "connect", relax):
-        sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", relax)
+    SqliteEventLogStorage._connect = connect
