@@ -15,6 +15,12 @@ islands as (
 
 ),
 
+never_a_person as (
+
+    select * from {{ ref('int_identity__never_a_person') }}
+
+),
+
 -- Every delivery of an event is a row: the earliest receipt counts, of equal ones the smallest content.
 events as (
 
@@ -36,6 +42,29 @@ events as (
 
 ),
 
+named as (
+
+    select
+        portfolio_id,
+        event_id,
+        unnest([old_bsuid, body_old_bsuid, new_bsuid, old_phone, new_phone, old_parent_bsuid, new_parent_bsuid])
+            as identifier_value
+    from events
+
+),
+
+-- What names the business's own numbers alone is no customer's change.
+of_somebody as (
+
+    select distinct
+        portfolio_id,
+        event_id
+    from named
+    anti join never_a_person using (portfolio_id, identifier_value)
+    where identifier_value is not null
+
+),
+
 copies as (
 
     select
@@ -43,6 +72,7 @@ copies as (
         evidence_at > lag(evidence_at) over same_sides
         + interval ({{ var('rotation_copy_window_days') }}) day as is_new_change
     from events
+    semi join of_somebody using (portfolio_id, event_id)
     window same_sides as (
         partition by portfolio_id, change_sides
         order by evidence_at, received_at, event_id
