@@ -267,6 +267,7 @@ def execute(settings: Settings, full_refresh: bool) -> str | None:
 
     from orchestration.definitions import defs
     from orchestration.defs.automation import main_job
+    from orchestration.defs.publishing import GATE
 
     @logger
     def console(_) -> logging.Logger:
@@ -308,7 +309,7 @@ def execute(settings: Settings, full_refresh: bool) -> str | None:
     for event in done.all_events:
         if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
-            if not check.passed and check.check_name == "publish_gate":
+            if not check.passed and check.check_name == GATE:
                 return (
                     f"Nothing was published, what is published stays: {check.description}. "
                     "Look at it, then run `make publish FORCE=1`."

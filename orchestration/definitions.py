@@ -22,7 +22,6 @@ def defs() -> dg.Definitions:
         asset_checks=[
             landing.every_line_is_loaded_or_rejected,
             landing.newest_receipt_is_recent,
-            publishing.publish_gate,
         ],
         jobs=[automation.main_job],
         sensors=[automation.new_webhooks, automation.failed_run],

@@ -46,7 +46,11 @@ CURES = {
 
 
 class GateClosed(UserError):
-    """Publishing would change too many customers at once."""
+    """Publishing would change too many customers at once: `verdict` tells which."""
+
+    def __init__(self, text: str, verdict: Verdict) -> None:
+        super().__init__(text)
+        self.verdict = verdict
 
 
 @dataclass
@@ -103,12 +107,6 @@ def attach_published(connection: duckdb.DuckDBPyConnection, database: Path) -> N
             f"The published file {database} cannot be read ({first_line(error)}): close what holds it, or, if it is "
             "damaged, move it away; the gate then compares with the ledger."
         ) from error
-
-
-def check_gate(settings: Settings) -> Verdict:
-    """R12: what publishing now would change, judged by the thresholds of the settings."""
-    with attached(settings) as connection:
-        return compare(connection, settings)
 
 
 def require_complete(connection: duckdb.DuckDBPyConnection) -> None:
@@ -171,7 +169,8 @@ def _publish(settings: Settings) -> Publication:
                 + (" (such as " if verdict.examples else "")
                 + ", ".join(f"{change} {key}" for change, key in verdict.examples)
                 + (")" if verdict.examples else "")
-                + ", then run `make publish FORCE=1`."
+                + ", then run `make publish FORCE=1`.",
+                verdict,
             )
         version = new_version(settings, publish_id)
         secret = secret_key(settings, make=True) if settings.publish_masked else None

@@ -21,8 +21,9 @@ import pytest
 import yaml
 
 from orchestration.explain import open_published
+from orchestration.gate import compare
 from orchestration.ledger import copy_keys_to_warehouse, ledger_path
-from orchestration.publish import GateClosed, check_gate, publish
+from orchestration.publish import GateClosed, attached, publish
 from orchestration.settings import Settings, UserError
 from orchestration.versions import claimed, published_path
 from tests.build import ROOT, Build
@@ -97,6 +98,12 @@ def link(decision: str, left: str, right: str) -> dict[str, str]:
     }
 
 
+def judged(settings):
+    """What the gate says of publishing now."""
+    with attached(settings) as connection:
+        return compare(connection, settings)
+
+
 ANA = wire.message("2026-05-01T10:00:00Z", bsuid="BR.1", phone="5511900000001", name="Ana")
 BOB = wire.message("2026-05-02T10:00:00Z", bsuid="BR.2", phone="5511900000002", name="Bob")
 
@@ -106,7 +113,7 @@ def test_the_gate_holds_a_merge_back_and_force_lets_it_through_and_is_remembered
     assert shop.publish().verdict.is_first
     before = published_path(shop.settings).read_bytes()
     shop.run(overrides=[link("must_link", "BR.1", "BR.2")])
-    assert check_gate(shop.settings).merged == 1
+    assert judged(shop.settings).merged == 1
     with pytest.raises(GateClosed, match="1 of 2 customers would merge"):
         shop.publish()
     assert published_path(shop.settings).read_bytes() == before
@@ -116,7 +123,7 @@ def test_the_gate_holds_a_merge_back_and_force_lets_it_through_and_is_remembered
     assert {("merged", "R11"), ("forced", None)} <= set(log)
     # and back again: the override is taken out
     shop.run()
-    assert check_gate(shop.settings).split == 1
+    assert judged(shop.settings).split == 1
     shop.publish(force=True)
     assert shop.rows("select count(*) from marts.dim_customer") == [(2,)]
 
@@ -620,11 +627,11 @@ def test_without_a_published_file_customers_who_vanish_close_the_gate(shop):
     shop.run(ANA, BOB)
     shop.publish()
     published_path(shop.settings).resolve().unlink()
-    assert check_gate(shop.settings).vanished == 0
+    assert judged(shop.settings).vanished == 0
     shop.build.warehouse.unlink()
     (shop.build.landing / "run-0001.jsonl").unlink()
     shop.run(ANA)
-    verdict = check_gate(shop.settings)
+    verdict = judged(shop.settings)
     assert (verdict.customers, verdict.vanished, verdict.moved_messages) == (2, 1, 1)
     with pytest.raises(GateClosed, match="1 of 2 customers would vanish.*GATE_MAX_VANISHED_SHARE"):
         shop.publish()
@@ -666,7 +673,7 @@ def test_a_portfolio_mapped_anew_keeps_its_customers(shop):
     shop.run(ANA)
     shop.publish()
     shop.build.run([], seeds={"business_accounts": [{**ACCOUNTS[0], "portfolio_id": "Q"}]})
-    assert check_gate(shop.settings).vanished == 0
+    assert judged(shop.settings).vanished == 0
 
 
 # --- The published file explains itself -----------------------------------------------------------

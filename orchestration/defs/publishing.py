@@ -1,25 +1,23 @@
 """The gate (R12) and the published warehouse."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
 
 from orchestration import work
 from orchestration.defs.run import OWNERS, Run
-from orchestration.publish import GateClosed, check_gate, publish
+from orchestration.gate import Verdict
+from orchestration.publish import GateClosed, publish
 from orchestration.settings import UserError
 
+GATE = "publish_gate"
 
-@dg.asset_check(asset=["marts", "dim_customer"], blocking=True)
-def publish_gate(run: Run) -> dg.AssetCheckResult:
-    """R12: not too many customers merge, split, change key or lose messages against what is published.
 
-    FORCE=1 lets a reviewed change through.
-    """
-    settings = run.settings()
-    verdict = check_gate(settings)
+def gate_result(verdict: Verdict, passed: bool) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not verdict.reasons or settings.force,
+        check_name=GATE,
+        passed=passed,
         description="; ".join(verdict.reasons) or None,
         metadata={
             "customers_published": verdict.customers,
@@ -38,25 +36,39 @@ def publish_gate(run: Run) -> dg.AssetCheckResult:
 def build_published_customers(marts: list[dg.AssetKey]) -> dg.AssetsDefinition:
     """The asset that publishes once all of these marts and their checks are there."""
 
+    key = ["published", "customers"]
+
     @dg.asset(
-        key=["published", "customers"],
+        key=key,
         deps=marts,
+        check_specs=[
+            dg.AssetCheckSpec(
+                GATE,
+                asset=key,
+                description="R12: not too many customers merge, split, change key or lose messages against what is "
+                "published. FORCE=1 lets a reviewed change through.",
+            )
+        ],
         group_name="publishing",
         kinds={"duckdb", "parquet"},
         owners=OWNERS,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
     )
-    def published_customers(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult:
+    def published_customers(
+        context: dg.AssetExecutionContext, run: Run
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         """PUBLISH_DIR/customers.duckdb and Parquet, swapped in whole: what dashboards read."""
         try:
             publication = publish(run.settings())
             work.finish(run.settings())
         except GateClosed as error:
+            yield gate_result(error.verdict, passed=False)
             raise dg.Failure(str(error), allow_retries=False) from error
         except UserError as error:
             raise dg.Failure(str(error)) from error
         context.log.info(f"published: {publication.path}")
-        return dg.MaterializeResult(
+        yield gate_result(publication.verdict, passed=True)
+        yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": publication.rows["dim_customer"],
                 "path": dg.MetadataValue.path(str(publication.path)),
