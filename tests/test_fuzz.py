@@ -51,7 +51,7 @@ def folder(tmp_path):
 def set_aside(folder) -> list[tuple]:
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
         return warehouse.execute(
-            "select island_id, problem from intermediate.int_identity__quarantine"
+            "select island_id, problem from intermediate.int_customer__quarantine"
         ).fetchall()
 
 

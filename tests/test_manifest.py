@@ -60,7 +60,7 @@ WITHOUT_KEY = {
     "int_customer__phone_visibility",
 }
 # A key of another island's customer is what it looks for.
-OTHER_ISLANDS = {("int_identity__quarantine", "int_identity__resolved_node")}
+OTHER_ISLANDS = {("int_customer__quarantine", "int_identity__resolved_node")}
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ def test_islands_are_not_mixed(manifest, of_this_run):
     """Whoever works out the islands of this run reads these alone of whatever is kept by island: a row of another island
     would be lost with the next run, or be there twice."""
     by_name = {node.name: node for node in models(manifest)}
-    set_aside = "int_identity__quarantine"
+    set_aside = "int_customer__quarantine"
     mixed = {
         (node.name, read)
         for node in models(manifest)

@@ -50,7 +50,7 @@
 {#- Of an import of a mart, the rows of islands that are not set aside. -#}
 {% macro unless_quarantined(word='where') -%}
     {%- if model.config.materialized != 'unit' %}
-    {{ word }} island_id not in (select island_id from {{ ref('int_identity__quarantine') }})
+    {{ word }} island_id not in (select island_id from {{ ref('int_customer__quarantine') }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -4,7 +4,7 @@ with
 
 quarantine as (
 
-    select * from {{ ref('int_identity__quarantine') }}
+    select * from {{ ref('int_customer__quarantine') }}
 
 ),
 

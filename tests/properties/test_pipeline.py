@@ -100,7 +100,7 @@ def test_pipeline_agrees_with_the_oracle(placed, built):
 
 def test_it_is_published_and_nobody_is_set_aside(built):
     assert (
-        built.query("select portfolio_id, problem from intermediate.int_identity__quarantine") == []
+        built.query("select portfolio_id, problem from intermediate.int_customer__quarantine") == []
     )
     assert built.publish().exists()
 

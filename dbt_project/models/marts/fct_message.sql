@@ -21,7 +21,7 @@ owners as (
 
 quarantine as (
 
-    select * from {{ ref('int_identity__quarantine') }}
+    select * from {{ ref('int_customer__quarantine') }}
 
 ),
 

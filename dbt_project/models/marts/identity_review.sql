@@ -22,7 +22,7 @@ customer_nodes as (
 
 quarantine as (
 
-    select * from {{ ref('int_identity__quarantine') }}
+    select * from {{ ref('int_customer__quarantine') }}
 
 ),
 
