@@ -26,6 +26,7 @@ from orchestration.warehouse import WarehouseError, open_warehouse
 DBT_PROJECT = REPOSITORY / "dbt_project"
 # Room for DuckDB's and Dagster's own files, beside a copy of what is published.
 SPARE_BYTES = 64 << 20
+DUCKDBS_OWN = ("main", "memory", "system", "temp")
 
 
 def problems(settings: Settings) -> list[str]:
@@ -95,6 +96,12 @@ def folders(settings: Settings) -> Iterator[str]:
 
 def files(settings: Settings) -> Iterator[str]:
     """Whether the files of former runs can be opened. Somebody else's run may hold them now."""
+    name = settings.warehouse_path.stem
+    if name.lower() in DUCKDBS_OWN or set(name) & {"'", '"'}:
+        yield (
+            f"WAREHOUSE_PATH={settings.warehouse_path}: DuckDB and dbt call the warehouse by the name of its file, and "
+            f"{name} is none for one: choose another, such as warehouse.duckdb."
+        )
     if holder(settings):
         return
     if settings.warehouse_path.exists():

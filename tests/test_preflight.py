@@ -82,3 +82,20 @@ def test_two_warehouses_share_no_published_folder_at_once(tmp_path):
     )
     with locked(one):
         assert f"process {os.getpid()} " in holder(two)
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "system", "temp", "memory"])
+def test_a_file_name_that_the_engine_does_not_take_is_told(name, tmp_path):
+    settings = Settings(
+        warehouse_path=tmp_path / f"{name}.duckdb", publish_dir=tmp_path / "published"
+    )
+    (problem,) = preflight.files(settings)
+    assert "is none for one: choose another" in problem
+
+
+@pytest.mark.parametrize("name", ["warehouse", "a b", "é-1", "1select", "a.b"])
+def test_other_file_names_pass(name, tmp_path):
+    settings = Settings(
+        warehouse_path=tmp_path / f"{name}.duckdb", publish_dir=tmp_path / "published"
+    )
+    assert list(preflight.files(settings)) == []

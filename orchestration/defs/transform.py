@@ -3,6 +3,7 @@
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from orchestration.seeds import read_seeds
 from orchestration.settings import Settings, UserError
 
 RESULTS = ("LogSeedResult", "LogModelResult", "LogTestResult")
+SAID_SECONDS = 2  # between two lines about how far it is
 
 
 class Translator(DagsterDbtTranslator):
@@ -105,11 +107,16 @@ def build(
 
     thread = threading.Thread(target=work, name="dbt", daemon=True)
     thread.start()
+    said = time.monotonic()
     try:
         while event := events.get():
             if isinstance(event, BaseException):
                 raise event
             yield event
+            done = event.raw_event["data"]
+            if time.monotonic() - said > SAID_SECONDS and "total" in done:  # not in a test's
+                said = time.monotonic()
+                context.log.info(f"resolving: {done['index']} of {done['total']} tables and checks")
     finally:
         while thread.is_alive():  # the run was stopped: so is every query, until dbt gives up
             project.interrupt()
