@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,12 +31,16 @@ PACKAGES = ("dbt-core", "dbt-duckdb", "duckdb", "phonenumbers", "scipy")
 
 @dataclass(frozen=True)
 class Mode:
-    """How this run goes: `why` says in words what makes it rebuild; load_id is the newest to be worked out."""
+    """How this run goes: `why` says in words what makes it rebuild; load_id is the newest to be worked out.
+
+    added_to is when the run was complete that it adds to, None when it rebuilds.
+    """
 
     full_refresh: bool
     why: str
     digest: dict[str, str]
     load_id: int
+    added_to: datetime | None
 
 
 def digests(seeds: Seeds, variables: Mapping[str, object] | None) -> dict[str, str]:
@@ -77,7 +82,7 @@ def decide(
     now = digests(seeds, variables)
     with open_warehouse(settings) as warehouse:
         (load_id,) = warehouse.execute("select coalesce(max(load_id), 0) from raw.load").fetchone()
-        row = warehouse.execute("select digest from main.complete_run").fetchone()
+        row = warehouse.execute("select digest, completed_at from main.complete_run").fetchone()
     if full_refresh:
         why = "asked to"
     elif row is None:
@@ -88,7 +93,7 @@ def decide(
         then = json.loads(row[0])
         why = ", ".join(name for name in now if now[name] != then.get(name))
         why = why and f"changed since the last run: {why}"
-    return Mode(bool(why), why, now, load_id)
+    return Mode(bool(why), why, now, load_id, None if why else row[1])
 
 
 def remember(settings: Settings, mode: Mode) -> None:
@@ -97,7 +102,8 @@ def remember(settings: Settings, mode: Mode) -> None:
         warehouse.execute("begin")
         warehouse.execute("delete from main.complete_run")
         warehouse.execute(
-            "insert into main.complete_run values (?, ?, ?, now()::timestamp)",
-            [json.dumps(mode.digest), mode.load_id, mode.full_refresh],
+            "insert into main.complete_run by name select ? as digest, ? as load_id, ? as is_rebuilt, "
+            "now()::timestamp as completed_at, ?::timestamp as added_to",
+            [json.dumps(mode.digest), mode.load_id, mode.full_refresh, mode.added_to],
         )
         warehouse.execute("commit")

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import phonenumbers
 
+from orchestration import continued
 from orchestration.gate import CHANGES, LARGEST, Verdict, compare
 from orchestration.landing.forgotten import secret_key
 from orchestration.ledger import TABLES, first_line, quoted, read_ledger, write_ledger
@@ -174,7 +175,7 @@ def _publish(settings: Settings) -> Publication:
             )
         version = new_version(settings, publish_id)
         secret = secret_key(settings, make=True) if settings.publish_masked else None
-        rows = write(connection, version, publish_id, started, verdict, secret)
+        rows = write(connection, settings, version, publish_id, started, verdict, secret)
     commit(settings, version)
     remove_leftovers(settings)
     seconds = (datetime.now(UTC).replace(tzinfo=None) - started).total_seconds()
@@ -183,6 +184,7 @@ def _publish(settings: Settings) -> Publication:
 
 def write(
     connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
     version: Path,
     publish_id: str,
     published_at: datetime,
@@ -190,14 +192,28 @@ def write(
     secret: bytes | None,
 ) -> dict[str, int]:
     """Write the files of a version, the masked one where there is a secret for it; returns rows per mart."""
+    out_of_order = continued.out_of_order(connection)
+    if out_of_order is not None:
+        continued.begin_with(current_version(settings) / DATABASE, version / DATABASE)
     # small row groups: who looks one customer up reads 16384 rows of a large table, not 122880
     connection.execute(f"attach {quoted(version / DATABASE)} as fresh (row_group_size 16384)")
     # in one transaction: each would wait for the disk else
     connection.execute("begin")
+    for schema in ("marts", "gate", "lookup"):
+        connection.execute(f"create schema if not exists fresh.{schema}")
+    if out_of_order is not None and not continued.carry_on(connection):
+        out_of_order = None
+    rows = {
+        name: write_mart(connection, name, name == continued.TABLE and out_of_order is not None)
+        for name in marts(connection)
+    }
     connection.execute(
-        "create schema fresh.marts; create schema fresh.gate; create schema fresh.lookup"
+        """
+        create table fresh.gate.made_from as
+        select completed_at, ?::bigint as out_of_order from warehouse.main.complete_run
+        """,
+        [out_of_order or 0],
     )
-    rows = {name: write_mart(connection, name) for name in marts(connection)}
     connection.execute(
         """
         create table fresh.gate.customer_node as
@@ -221,8 +237,8 @@ def write(
     return rows
 
 
-def write_mart(connection: duckdb.DuckDBPyConnection, name: str) -> int:
-    """Copy a mart with its descriptions and what is never null; returns its rows.
+def write_mart(connection: duckdb.DuckDBPyConnection, name: str, is_written: bool) -> int:
+    """Copy a mart, unless it is written, with its descriptions and what is never null; returns its rows.
 
     Timestamps stay without a zone, and their comments say UTC: of the type with a zone, each client shows the hour and
     the day of its own desk, so that two analysts count different days.
@@ -244,11 +260,13 @@ def write_mart(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     names = ", ".join(f'"{column}"' for column, *_ in columns)
     # what is looked up by a column lies together: who asks reads one row group, not the table
     order = next((c for c in ("identifier_value", "customer_key") if f'"{c}"' in names), None)
-    connection.execute(f"create table fresh.marts.{name} ({definitions})")
-    (rows,) = connection.execute(
-        f"insert into fresh.marts.{name} select {names} from warehouse.marts.{name}"
-        + (f" order by {order}" if order else "")
-    ).fetchone()
+    if not is_written:
+        connection.execute(f"create or replace table fresh.marts.{name} ({definitions})")
+        connection.execute(
+            f"insert into fresh.marts.{name} select {names} from warehouse.marts.{name}"
+            + (f" order by {order}" if order else "")
+        )
+    (rows,) = connection.execute(f"select count(*) from fresh.marts.{name}").fetchone()
     (comment,) = connection.execute(
         "select comment from duckdb_tables() "
         "where database_name = 'warehouse' and schema_name = 'marts' and table_name = ?",

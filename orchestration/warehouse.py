@@ -100,9 +100,11 @@ DDL = [
         digest varchar,                         -- JSON, what decided about its rows; null since dbt ran again
         load_id bigint not null,                -- the newest load that it worked out
         is_rebuilt boolean not null,
-        completed_at timestamp not null
+        completed_at timestamp not null,
+        added_to timestamp                      -- completed_at of the run that it added to; null: it rebuilt
     )
     """,
+    "alter table main.complete_run add column if not exists added_to timestamp",
 ]
 
 

@@ -20,6 +20,7 @@ import duckdb
 import pytest
 import yaml
 
+from orchestration import continued
 from orchestration.explain import open_published
 from orchestration.gate import compare
 from orchestration.ledger import copy_keys_to_warehouse, ledger_path
@@ -674,6 +675,50 @@ def test_a_portfolio_mapped_anew_keeps_its_customers(shop):
     shop.publish()
     shop.build.run([], seeds={"business_accounts": [{**ACCOUNTS[0], "portfolio_id": "Q"}]})
     assert judged(shop.settings).vanished == 0
+
+
+# --- Carrying the messages on ---------------------------------------------------------------------
+
+
+def messages(shop: Shop) -> tuple[list[tuple], int]:
+    """Every message, and how many of them lie out of order."""
+    [(out_of_order,)] = shop.rows("select out_of_order from gate.made_from")
+    return shop.rows("from marts.fct_message order by all"), out_of_order
+
+
+def test_messages_are_carried_on_from_the_run_that_was_published_and_are_the_same(
+    shop, monkeypatch
+):
+    many = [
+        wire.message(f"2026-05-03T10:{minute:02}:00Z", bsuid="BR.3", phone="5511900000003")
+        for minute in range(30)
+    ]
+    shop.run(ANA, BOB, *many)
+    shop.publish()
+    assert messages(shop)[1] == 0
+    again = wire.message("2026-05-04T10:00:00Z", bsuid="BR.1", phone="5511900000001")
+    shop.run(again)
+    shop.publish()
+    carried, out_of_order = messages(shop)
+    # Ana's island has two of 33 messages, and they are written behind the others
+    assert (len(carried), out_of_order) == (33, 2)
+    lookups = "from marts.conversation('P', 'phone', '5511900000001') order by all"
+    conversation = shop.rows(lookups)
+    assert len(conversation) == 2
+    # the same run published once more is no run that added to what is published
+    shop.publish()
+    assert messages(shop) == (carried, 0)
+    assert shop.rows(lookups) == conversation
+    # nor is a run after one that was not published
+    shop.run(wire.message("2026-05-05T10:00:00Z", bsuid="BR.1", phone="5511900000001"))
+    shop.run(wire.message("2026-05-06T10:00:00Z", bsuid="BR.2", phone="5511900000002"))
+    shop.publish()
+    assert (len(messages(shop)[0]), messages(shop)[1]) == (35, 0)
+    # where too many would lie out of order, all are written in order
+    monkeypatch.setattr(continued, "OUT_OF_ORDER_MAX", 0)
+    shop.run(wire.message("2026-05-07T10:00:00Z", bsuid="BR.2", phone="5511900000002"))
+    shop.publish()
+    assert (len(messages(shop)[0]), messages(shop)[1]) == (36, 0)
 
 
 # --- The published file explains itself -----------------------------------------------------------
