@@ -212,6 +212,15 @@ def test_every_mart_has_data_tests(manifest):
     assert marts - data_tests == set()
 
 
+def test_the_docs_open_on_a_page_that_leads_to_every_mart_and_exposure(manifest):
+    page = manifest.docs["doc.whatsapp_customer_identity.__overview__"].block_contents
+    linked = set(re.findall(r"#!/(?:model|exposure)/([a-z0-9_.]+)\)", page))
+    marts = {node.unique_id for node in models(manifest, "marts")}
+    assert linked == marts | set(manifest.exposures)
+    for path in re.findall(r"`(docs/[a-z-]+\.md)`", page):
+        assert (ROOT / path).exists(), path
+
+
 def test_unit_tests_stand_beside_what_they_test(manifest):
     astray = {
         test.name: test.original_file_path
