@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from datetime import datetime, timedelta
 
 import duckdb
@@ -134,6 +135,20 @@ def test_a_text_that_is_too_old_is_not_published(settings, tmp_path):
     young = [row for row in everything if row[1] >= oldest]
     assert 0 < len(young) < len(everything)
     assert rows(tmp_path / FILE, received) == young
+
+
+def test_what_is_set_aside_has_no_text(settings, tmp_path):
+    warehouse = shutil.copy(settings.warehouse_path, tmp_path / settings.warehouse_path.name)
+    messages = published_texts(settings.publish_dir / FILE)
+    aside = next(iter(messages))
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            "update marts.fct_message set customer_key = null, unassigned_reason = 'quarantined' where message_id = ?",
+            [aside],
+        )
+    with attached(settings.model_copy(update={"warehouse_path": warehouse})) as copy:
+        write_texts(copy, tmp_path / FILE, datetime(2026, 11, 23), None)
+    assert published_texts(tmp_path / FILE).keys() == messages.keys() - {aside}
 
 
 def test_a_publish_goes_by_the_retention(settings, tmp_path):
