@@ -361,9 +361,9 @@ def worlds(tmp_path_factory) -> dict[str, World]:
     a_day(Build(simulated))
     decide(World(simulated, simulated / "simulated"))
     land(simulated, lambda path: True)
-    running = start(simulated, "run", "--force", PUBLISH_TEXT="1")
-    asked = sample_of_two_days(sample)  # meanwhile
-    told = running.communicate(timeout=300)
+    with start(simulated, "run", "--force", PUBLISH_TEXT="1") as running:
+        asked = sample_of_two_days(sample)  # meanwhile
+        told = running.communicate(timeout=300)
     assert running.returncode == 0, told
     return {"sample": asked, "simulated": extract(World(simulated, simulated / "simulated"))}
 
@@ -375,7 +375,7 @@ HELENA, OLGA = "c3278062aa5c3621aa70ee99c6ece090", "e4bf39488d2039550568f341d45c
 HELENA_BEFORE, OTTO = "131d729a9cbeecd754f1f51f0e188497", "a891d8e73a665a712da2b52df8b23991"
 
 SAMPLE = {
-    "who is at risk of losing their phone number, and until when?": [
+    "whom to ask for their phone number before it disappears, and until when?": [
         ("Kátia Melo", "window_closing", "2026-11-25 13:00"),
         ("Guilherme Prado", "window_closed", "2026-10-05 10:00"),
         ("Helena Cruz", "window_closed", "2026-10-12 10:00"),
@@ -408,9 +408,17 @@ SAMPLE = {
         (POP_UP, 2, 0, 2, 0, 0, 0, 0.0),
     ],
     "2": [
-        ("Kátia Melo", "window_closing", "2026-11-25 13:00", "551140000001", False),
-        ("Guilherme Prado", "window_closed", "2026-10-05 10:00", "551140000001", False),
-        ("Helena Cruz", "window_closed", "2026-10-12 10:00", "551140000001", False),
+        ("Kátia Melo", "katia_melo", "window_closing", "2026-11-25 13:00", "551140000001", False),
+        (
+            "Guilherme Prado",
+            "gui.prado",
+            "window_closed",
+            "2026-10-05 10:00",
+            "551140000001",
+            False,
+        ),
+        ("Helena Cruz", "helena.cruz", "window_closed", "2026-10-12 10:00", "551140000001", False),
+        (None, "zeca.amaral", "window_closed", "2026-10-16 09:00", None, False),
     ],
     "3": [
         ("2026-05-02 10:00", "inbound", "text", "5511900000023", "BR.1000000000000023"),
@@ -678,12 +686,14 @@ def check_customers(world: World, found: list[dict]) -> None:
 
 
 def check_at_risk(world: World, found: list[dict]) -> None:
+    """With a username that hides it, no window is open for longer than a week; who wrote can be asked."""
     assert Counter((row["profile_name"], row["phone_status"]) for row in found) == at_risk(world)
+    wrote = {row["username"]: row["last_inbound_at"] for row in world.tables["dim_customer"]}
     for row in found:
-        is_open = world.as_of <= row["ask_before"] <= world.as_of + timedelta(days=7)
+        is_open = world.as_of <= row["until"] <= world.as_of + timedelta(days=7)
         assert is_open == (row["phone_status"] == "window_closing"), row
-        assert is_open or row["ask_before"] < world.as_of
-        assert row["ask_from"].startswith("1555000")
+        assert is_open or row["until"] < world.as_of
+        assert (row["ask_from"] is not None) == (wrote[row["username"]] is not None), row
 
 
 def check_changed_numbers(world: World, found: list[dict]) -> None:
@@ -934,7 +944,7 @@ def check_group_sends(world: World, found: list[dict]) -> None:
 
 
 SIMULATED: dict[str, Callable[[World, list[dict]], None]] = {
-    "who is at risk of losing their phone number, and until when?": check_worklist,
+    "whom to ask for their phone number before it disappears, and until when?": check_worklist,
     "the whole conversation with somebody, across their change of number: each message once, of one customer": check_conversation,
     "who held this number in May? (a phone in any spelling; also bsuid, parent_bsuid and username)": check_holder,
     "The texts": check_texts,
