@@ -226,7 +226,8 @@ class World:
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     body = orjson.loads(text)["body"]
                     body = orjson.loads(body) if isinstance(body, str) else body
-                    found.append(body if body["entry"] else None)
+                    if body["entry"]:
+                        found.append(body)
         return found
 
     def items(self, name: str) -> Iterator[dict]:
