@@ -18,11 +18,13 @@ from orchestration.landing.forgotten import secret_key
 from orchestration.ledger import TABLES, first_line, quoted, read_ledger, write_ledger
 from orchestration.masked import write_masked
 from orchestration.settings import Settings, UserError
+from orchestration.texts import write_texts
 from orchestration.versions import (
     DATABASE,
     LEDGER,
     MASKED,
     PARQUET,
+    TEXT,
     claimed,
     commit,
     current_version,
@@ -176,6 +178,8 @@ def _publish(settings: Settings) -> Publication:
         version = new_version(settings, publish_id)
         secret = secret_key(settings, make=True) if settings.publish_masked else None
         rows = write(connection, settings, version, publish_id, started, verdict, secret)
+        if settings.publish_text:
+            write_texts(connection, version / TEXT, started, settings.retention_days)
     commit(settings, version)
     remove_leftovers(settings)
     seconds = (datetime.now(UTC).replace(tzinfo=None) - started).total_seconds()

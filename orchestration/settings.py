@@ -48,6 +48,7 @@ EXPECTED = {
     "force": "give true or false",
     "retention_days": "give a whole number of days, 1 or more",
     "publish_masked": "give true or false",
+    "publish_text": "give true or false",
     "show_pii": "give true or false",
 }
 
@@ -70,7 +71,8 @@ class Settings(BaseSettings):
     seeds_dir: FilePath = REPOSITORY / "seeds"
     # The key of the hashes by which who was forgotten is known again, and of the masked published file.
     forget_key_file: FilePath = DATA / "forget.key"
-    # After so many days `make retain` takes what people wrote out of landing files and raw (orchestration/retention.py).
+    # After so many days `make retain` takes what people wrote out of landing files and raw (orchestration/retention.py),
+    # and no text that is older is published.
     retention_days: Annotated[int, Field(ge=1)] | None = None
     # Rights that are taken from every file that is written: 077 leaves them to this user, 027 lets the group read.
     file_umask: Annotated[str, StringConstraints(pattern=r"^0?[0-7][0-7][0-7]$")] = "077"
@@ -91,6 +93,8 @@ class Settings(BaseSettings):
     force: bool = False
     # Publish customers_masked.duckdb too, for analysts without clearance.
     publish_masked: bool = False
+    # Publish customers_text.duckdb too: what people wrote, for who may read it (orchestration/texts.py).
+    publish_text: bool = False
     # The dashboard masks phone numbers unless this is set.
     show_pii: bool = False
 

@@ -5,6 +5,7 @@
     customers.duckdb  -> current/customers.duckdb   the names that readers know, and that stay
     parquet           -> current/parquet
     customers_masked.duckdb -> current/customers_masked.duckdb      where PUBLISH_MASKED asks for it
+    customers_text.duckdb   -> current/customers_text.duckdb        where PUBLISH_TEXT does
 
 A version is written under a hidden name, synced, renamed and then linked, so that a kill at any moment
 leaves the former version or the new one, whole. The version before the current one is kept.
@@ -31,7 +32,9 @@ DATABASE = "customers.duckdb"
 PARQUET = "parquet"
 LEDGER = "ledger.duckdb"
 MASKED = "customers_masked.duckdb"
+TEXT = "customers_text.duckdb"
 READERS_NAMES = (DATABASE, PARQUET)
+ON_REQUEST = (MASKED, TEXT)
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +109,11 @@ def commit(settings: Settings, written: Path) -> Path:
     for name in READERS_NAMES:
         point(settings.publish_dir / name, Path(CURRENT) / name)
     point(settings.publish_dir / CURRENT, Path(VERSIONS) / version.name)
-    if (version / MASKED).exists():
-        point(settings.publish_dir / MASKED, Path(CURRENT) / MASKED)
-    else:
-        (settings.publish_dir / MASKED).unlink(missing_ok=True)
+    for name in ON_REQUEST:
+        if (version / name).exists():
+            point(settings.publish_dir / name, Path(CURRENT) / name)
+        else:
+            (settings.publish_dir / name).unlink(missing_ok=True)
     return version
 
 

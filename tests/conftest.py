@@ -11,7 +11,13 @@ from orchestration.publish import publish
 from orchestration.settings import Settings
 from tests.build import ROOT, Build
 
-OWN_PROJECT = {"test_end_to_end", "test_forget", "test_metrics", "test_receiver_end_to_end"}
+OWN_PROJECT = {
+    "test_end_to_end",
+    "test_forget",
+    "test_metrics",
+    "test_questions",
+    "test_receiver_end_to_end",
+}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
-from orchestration.project import failure
+from orchestration.project import TARGET, document, failure, parse
 from tests.build import Build
 
 
 def test_unit_and_data_tests_pass(sample_build: Build):
     sample_build.dbt_test()
+
+
+def test_the_documentation_opens_on_the_page_of_this_project(sample_build: Build):
+    document(sample_build.settings)
+    page = (TARGET / "docs" / "static_index.html").read_text()
+    overview = parse(sample_build.settings).docs["doc.whatsapp_customer_identity.__overview__"]
+    assert json.dumps(overview.block_contents) in page
+    assert '"customer_key":{"type":"VARCHAR"' in page.replace(" ", "")  # with the warehouse's types
 
 
 def test_a_failed_test_names_some_of_its_rows(sample_build: Build):

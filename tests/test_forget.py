@@ -39,7 +39,8 @@ def settings_of(folder: Path) -> Settings:
 
 
 def command(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess:
-    return orchestration(folder, *arguments, FORGET_KEY_FILE=str(folder / "forget.key"), **settings)
+    settings |= {"FORGET_KEY_FILE": str(folder / "forget.key"), "PUBLISH_TEXT": "1"}
+    return orchestration(folder, *arguments, **settings)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -121,6 +122,7 @@ def next_holder(shop) -> tuple[str, dict[str, list[tuple]]]:
 @pytest.fixture(scope="module")
 def erased(shop, next_holder) -> Path:
     """The same after Bruna was forgotten."""
+    assert KEY in texts(shop / "published" / "customers_text.duckdb")
     before = digest(shop / "landing")
     told = command(shop, "forget", KEY)
     assert told.returncode == 0, told.stderr
@@ -158,6 +160,7 @@ def test_nothing_of_them_is_left_in_any_file(erased):
         assert not re.search(f"{BRUNA}|{NAME}|recycled-number.1".encode(), content(path)), path
     for database in (erased / "warehouse.duckdb", *(erased / "published").rglob("*.duckdb")):
         assert not re.search(f"{BRUNA}|recycled-number.1", texts(database)), database
+    assert KEY not in texts(erased / "published" / "customers_text.duckdb")
     settings = settings_of(erased)
     assert len(kept_versions(settings)) == 1
     (entry,) = [json.loads(line) for line in (erased / "published" / "forgotten.jsonl").open()]

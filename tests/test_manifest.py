@@ -195,8 +195,13 @@ def test_every_model_below_the_marts_has_its_key_tested(manifest):
     assert without == WITHOUT_KEY
 
 
-def test_every_mart_has_a_unit_test_and_data_tests(manifest):
+def test_every_mart_and_what_a_customer_shows_has_a_unit_test(manifest):
     examples = {test.depends_on.nodes[0] for test in manifest.unit_tests.values()}
+    for layer in ("customer", "marts"):
+        assert {node.unique_id for node in models(manifest, layer)} - examples == set()
+
+
+def test_every_mart_has_data_tests(manifest):
     data_tests = {
         name
         for node in manifest.nodes.values()
@@ -204,8 +209,16 @@ def test_every_mart_has_a_unit_test_and_data_tests(manifest):
         for name in node.depends_on.nodes
     }
     marts = {node.unique_id for node in models(manifest, "marts")}
-    assert marts - examples == set()
     assert marts - data_tests == set()
+
+
+def test_the_docs_open_on_a_page_that_leads_to_every_mart_and_exposure(manifest):
+    page = manifest.docs["doc.whatsapp_customer_identity.__overview__"].block_contents
+    linked = set(re.findall(r"#!/(?:model|exposure)/([a-z0-9_.]+)\)", page))
+    marts = {node.unique_id for node in models(manifest, "marts")}
+    assert linked == marts | set(manifest.exposures)
+    for path in re.findall(r"`(docs/[a-z-]+\.md)`", page):
+        assert (ROOT / path).exists(), path
 
 
 def test_unit_tests_stand_beside_what_they_test(manifest):

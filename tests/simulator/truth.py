@@ -148,7 +148,7 @@ def _messages(
 ) -> pa.Table:
     rows = np.flatnonzero(_is_message(traffic))
     arrived_special = {
-        item.items[0][7:29]
+        item.items[0].split('"')[3]
         for item in _arrived_specials(updates, delivery)
         if item.label == "group_status"
     }
