@@ -21,7 +21,7 @@ USUAL = "--saved-query transition_by_month --order metric_time__month"
 def prepare(settings: Settings) -> None:
     """Point MetricFlow at the published file, read-only. Raises UserError when nothing is published."""
     open_published(settings).close()
-    parse(settings)
+    parse(settings, written=True)
     manifest = json.loads((TARGET / "semantic_manifest.json").read_text())
     relation = manifest["semantic_models"][0]["node_relation"]
     os.environ.update(

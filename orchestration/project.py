@@ -75,21 +75,24 @@ def invoke(
     return result
 
 
-def parse(settings: Settings, variables: Mapping[str, object] | None = None) -> Manifest:
+def parse(
+    settings: Settings, variables: Mapping[str, object] | None = None, *, written: bool = False
+) -> Manifest:
     """The project as dbt reads it: models, tests, macros. Raises DbtError.
 
     Parsed once per process; dbt parses only the files anew that changed since the last process did.
-    `variables` are dbt vars, as `--vars` takes them.
+    `variables` are dbt vars, as `--vars` takes them. `written` leaves its JSON in TARGET, for other programs.
     """
-    return _parse(settings.warehouse_path.name, json.dumps(variables or {}, sort_keys=True))
+    given = json.dumps(variables or {}, sort_keys=True)
+    return _parse(settings.warehouse_path.name, given, written)
 
 
 @cache
-def _parse(database: str, variables: str) -> Manifest:
+def _parse(database: str, variables: str, written: bool) -> Manifest:
     # a name without its folder: relations bear it, and dbt reads all files anew when it changes
-    arguments = ["parse", "--quiet"]
+    arguments = ["parse", "--quiet", "--write-json" if written else "--no-write-json"]
     if variables != "{}":
-        arguments += ["--vars", variables, "--no-partial-parse", "--no-write-json"]
+        arguments += ["--vars", variables, "--no-partial-parse"]
     result = invoke(arguments, {"WAREHOUSE_PATH": database})
     if not result.success:
         raise DbtError(f"dbt cannot read dbt_project: {str(result.exception).strip()[-2000:]}")
