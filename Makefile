@@ -38,7 +38,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 # What is said on the command line reaches commands through the environment, as it is: a shell or make that reads it
 # again would run what stands in it.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
-export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILES PERSONS SEED
+export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILE PROFILES PERSONS SEED
 
 # 1 or true, as in FORCE=1; 0, false and nothing are off
 on = $(filter-out 0 false no off,$(1))
@@ -87,7 +87,7 @@ retain: $(VENV)/.installed ## Take what people wrote out of landing files and ra
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
 	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
 
-bench: $(VENV)/.dev ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"]
+bench: $(VENV)/.dev ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"] [PROFILE=hostile]
 	@$(BIN)/python -m tests.benchmarks.bench
 
 accuracy: $(VENV)/.dev ## How often it is wrong, on simulated worlds: make accuracy [PROFILES="base hostile"] [PERSONS=6000] [SEED=2]

@@ -1,6 +1,6 @@
 """How fast it is as a user starts it: python -m tests.benchmarks.bench
 
-For each size it simulates webhooks (`base`), keeps the newest hundredth back, and times the whole command, checks and
+For each size it simulates webhooks (of the profile `base`, unless told), keeps the newest hundredth back, and times the whole command, checks and
 publishing included: the first run, one of 1,000 updates on it, one of the rest of the newest hundredth (a week), and one
 with nothing new. A run that does not publish ends the benchmark. Beside them, on the same files, what DuckDB needs to write
 the files once and what a script without checks, history or increments needs to start over (yardstick.py); then look-ups
@@ -64,9 +64,9 @@ def measured(
     return seconds, usage.ru_maxrss / 1e6
 
 
-def simulate(events: int, folder: Path) -> None:
+def simulate(events: int, profile: str, folder: Path) -> None:
     """Landing files of about so many updates, with the seed of their WABAs."""
-    command = [sys.executable, "-m", "tests.simulator", "--profile", "base", "--seed", "11"]
+    command = [sys.executable, "-m", "tests.simulator", "--profile", profile, "--seed", "11"]
     command += ["--events", str(events), "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
@@ -118,11 +118,11 @@ def lookups(published: Path) -> dict[str, float]:
     return figures
 
 
-def measure(events: int) -> dict[str, float]:
+def measure(events: int, profile: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR")) as folder:
         scratch = Path(folder)
         simulated, later, log = scratch / "simulated", scratch / "later", scratch / "log"
-        simulate(events, simulated)
+        simulate(events, profile, simulated)
         landing = simulated / "landing"
         newest = keep_back(landing, later)
         size = sum(file.stat().st_size for file in landing.rglob("*.jsonl"))
@@ -189,13 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     events = os.environ.get("EVENTS", "").split() or [1_000_000, 10_000_000]
     parser.add_argument("--events", type=int, nargs="+", default=[int(count) for count in events])
+    parser.add_argument("--profile", default=os.environ.get("PROFILE") or "base")
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "benchmark.csv")
     arguments = parser.parse_args()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     columns = {"sample": sample()}
     for events in arguments.events:
         print(f"{events:,} updates ...", file=sys.stderr, flush=True)
-        columns[f"{events:,}"] = measure(events)
+        columns[f"{events:,}"] = measure(events, arguments.profile)
         names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
         lines = [["figure", *columns]] + [
             [
