@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import random
+import resource
 import time
 from datetime import datetime
 
@@ -24,6 +25,8 @@ from orchestration.settings import Settings
 from orchestration.warehouse import open_warehouse
 from tests.mutations import FIELDS, LEAVES, mutate, sound_record
 
+# In `make test-deep` a whole GiB.
+EMPTY_MIB = 1024 if "FUZZ_SECONDS" in os.environ else 32
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
 SEED = int(os.environ.get("PROPERTY_SEED", "1"))
 A_ROUND = 300
@@ -173,6 +176,22 @@ def test_each_record_is_taken_or_rejected_in_bounded_time(settings):
         tried += len(seen)
         rounds += 1
     print(f"{tried} records in {rounds} rounds")
+
+
+def test_a_gigabyte_of_empty_records_takes_a_minute_and_little_memory(settings):
+    lines = (1 << 20) // 3
+    with (settings.landing_dir / "empty.jsonl").open("wb") as file:
+        for _ in range(EMPTY_MIB):
+            file.write(b"{}\n" * lines)
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open_warehouse(settings) as warehouse:
+        result = load_landing_dir(warehouse, settings, now=NOW)
+    seconds = time.process_time() - begun
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"{EMPTY_MIB} MiB in {seconds:.1f} s of a processor, {grown:.0f} MB more")
+    assert (result.records, result.rejected_count) == (0, EMPTY_MIB * lines)
+    assert seconds < 1 + 60 * EMPTY_MIB / 1024
+    assert grown < 300
 
 
 def check(reader: RecordReader, line: bytes) -> None:
