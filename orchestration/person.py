@@ -47,26 +47,38 @@ def find_person(settings: Settings, identifier: str) -> Person:
         open_published(settings) as published,
         open_warehouse(settings, read_only=True) as warehouse,
     ):
-        named = dict(customers_of(published, identifier))
-        found = {place: named[place[0]] for place in _places(warehouse, list(named))}
-        if len({key for key, _ in found}) < len(named):
-            (key, *_) = named.keys() - {key for key, _ in found}
+        try:
+            return _find(published, warehouse, identifier)
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise UserError(
-                f"The warehouse does not know the customer {key} that is published: run `make run`, then try again."
-            )
-        for place, how in _set_aside(published, warehouse, identifier).items():
-            found.setdefault(place, how)
-        if not found:
-            # not the identifier: an error is written down
-            raise Unknown(NOBODY.format(identifier="this"))
-        if len(found) > 1:
-            known = "; ".join(f"{key} ({how})" for (key, _), how in found.items())
-            raise UserError(
-                f"This leads to {len(found)} customers: say which by ID=<customer key>, or by an identifier that "
-                f"nobody else ever had: {known}."
-            )
-        (place,) = found
-        return _read(warehouse, *place)
+                f"The warehouse {settings.warehouse_path} is of an earlier version, or its last run did not end: "
+                "run `make run`, then try again."
+            ) from error
+
+
+def _find(
+    published: duckdb.DuckDBPyConnection, warehouse: duckdb.DuckDBPyConnection, identifier: str
+) -> Person:
+    named = dict(customers_of(published, identifier))
+    found = {place: named[place[0]] for place in _places(warehouse, list(named))}
+    aside = _set_aside(published, warehouse, identifier)
+    # whoever is set aside may have another key meanwhile
+    if not aside and (gone := named.keys() - {key for key, _ in found}):
+        raise UserError(
+            f"The warehouse does not know the customer {min(gone)} that is published: run `make run`, then try again."
+        )
+    found = aside | found
+    if not found:
+        # not the identifier: an error is written down
+        raise Unknown(NOBODY.format(identifier="this"))
+    if len(found) > 1:
+        known = "; ".join(f"{key} ({how})" for (key, _), how in found.items())
+        raise UserError(
+            f"This leads to {len(found)} customers: say which by ID=<customer key>, or by an identifier that "
+            f"nobody else ever had: {known}."
+        )
+    (place,) = found
+    return _read(warehouse, *place)
 
 
 def _places(warehouse: duckdb.DuckDBPyConnection, keys: list[str]) -> list[tuple[str, int]]:
