@@ -141,9 +141,14 @@ def customers_of(published: duckdb.DuckDBPyConnection, identifier: str) -> list[
             return found[:1]
     named = {}
     for key, kind, begin, end in holdings(published, identifier):
-        until = f"{end:%Y-%m-%d}" if end else "today"
-        named.setdefault(key, f"{kind} held from {begin:%Y-%m-%d} to {until}")
+        named.setdefault(key, held(kind, begin, end))
     return list(named.items()) or customers_of_message(published, identifier)
+
+
+def held(kind: str, begin: datetime, end: datetime | None) -> str:
+    """An interval in words."""
+    until = f"{end:%Y-%m-%d}" if end else "today"
+    return f"{kind} held from {begin:%Y-%m-%d} to {until}"
 
 
 def holdings(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 
 from orchestration.explain import RULES, TIERS, open_published
@@ -34,6 +35,29 @@ PUBLISHED = {
     "crm_contacts": "from marts.crm_contact_audit where customer_key = $key order by crm_contact_id",
     "business_numbers": "from marts.bridge_customer_business_number where customer_key = $key",
     "former_keys": "from marts.customer_key_redirect where customer_key = $key order by effective_at",
+}
+# The same of who is set aside, from what the warehouse keeps of them: the rest is worked out of it once they are back.
+SET_ASIDE = {
+    "customer": (
+        "select customer_key, portfolio_id, profile_name, current_bsuid, parent_bsuid, username, wa_id, phone_source, "
+        "marketing_opt_out, marketing_opt_out_at, first_seen_at, last_seen_at, true as is_set_aside "
+        "from intermediate.int_customer__profile "
+        "left join intermediate.int_customer__phone using (island_id, portfolio_id, customer_key) "
+        "where island_id = $island and customer_key = $key"
+    ),
+    "identifiers": (
+        "select distinct * exclude (island_id) from intermediate.int_customer__identifier "
+        "where island_id = $island and customer_key = $key order by valid_from, identifier_type"
+    ),
+    # which on their island are theirs is told by whom the message shows
+    "messages": (
+        "select * exclude (island_id) from marts.fct_message "
+        "where island_id = $island and message_id in (from theirs) order by occurred_at, message_id"
+    ),
+    "group_messages": (
+        "select * exclude (island_id) from marts.fct_message_recipient "
+        "where message_id in (from theirs) and participant_id in (from known_as) order by sent_at, message_id"
+    ),
 }
 CONSENT = ("marketing_opt_out", "marketing_opt_out_at")
 PAGE = """<!doctype html>
@@ -84,17 +108,62 @@ def write(path: Path, text: str) -> Path:
 def read(settings: Settings, person: Person) -> dict[str, Any]:
     """Part of the export -> its rows by column name, or one row."""
     told: dict[str, Any] = {"exported_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    with open_published(settings) as published:
-        for part, query in PUBLISHED.items():
-            found = published.execute(query, {"key": person.customer_key})
-            names = [column[0] for column in found.description]
-            told[part] = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    if person.is_set_aside:
+        told |= dict.fromkeys(PUBLISHED, []) | read_set_aside(settings, person)
+    else:
+        with open_published(settings) as published:
+            for part, query in PUBLISHED.items():
+                told[part] = rows_of(published, query, key=person.customer_key)
     for one in (*told["identifiers"], *told["links"]):
         one["evidence"] = f"{RULES.get(one['link_rule'], '')}; {TIERS[one['evidence_tier']]}"
     told["customer"] = told["customer"][0]
     told["consent"] = {name: told["customer"][name] for name in CONSENT}
     told["received"] = received(settings, person)
     return told
+
+
+def read_set_aside(settings: Settings, person: Person) -> dict[str, list[dict[str, Any]]]:
+    """Part of the export -> its rows, of a customer that no published table has."""
+    with open_warehouse(settings, read_only=True) as warehouse:
+        warehouse.execute(
+            "create temp table phones as select unnest(?) as phone, unnest(?::timestamp[]) as begins, "
+            "unnest(?::timestamp[]) as ends",
+            [list(column) for column in zip(*person.phones, strict=True)] or [[], [], []],
+        )
+        warehouse.execute(
+            "create temp table known_as as select unnest(?) as name union select phone from phones",
+            [person.bsuids],
+        )
+        warehouse.execute(
+            """
+            create temp table theirs as
+            select distinct message_id from intermediate.int_identity__observation as observed
+            where portfolio_id = $portfolio and message_id is not null and (
+                list_contains($bsuids, bsuid)
+                or bsuid is null and exists (
+                    from phones
+                    where phones.phone = observed.phone
+                        and observed.evidence_at >= phones.begins
+                        and (phones.ends is null or observed.evidence_at < phones.ends)
+                )
+            )
+            """,
+            {"portfolio": person.portfolio_id, "bsuids": person.bsuids},
+        )
+        return {
+            part: rows_of(warehouse, query, key=person.customer_key, island=person.island_id)
+            for part, query in SET_ASIDE.items()
+        } | {"former_keys": [{"old_customer_key": key} for key in person.former_keys]}
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection, query: str, **parameters: object
+) -> list[dict[str, Any]]:
+    """The rows of a query by column name; it may leave parameters aside."""
+    used = {name: value for name, value in parameters.items() if f"${name}" in query}
+    found = connection.execute(query, used)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def received(settings: Settings, person: Person) -> list[dict[str, Any]]:
@@ -106,7 +175,7 @@ def received(settings: Settings, person: Person) -> list[dict[str, Any]]:
     ]
     theirs = Forgotten(key, [Erasure("", "", "", person.waba_ids, spans, [])])
     with open_warehouse(settings, read_only=True) as warehouse:
-        rows = warehouse.execute(
+        webhooks = warehouse.execute(
             """
             select landing_file, line_number, received_at, epoch_us(received_at), body
             from raw.webhook
@@ -133,7 +202,7 @@ def received(settings: Settings, person: Person) -> list[dict[str, Any]]:
             "json_path": cut.json_path,
             "item": json.loads(msgspec.json.encode(cut.item)),
         }
-        for file, line, received_at, microseconds, body in rows
+        for file, line, received_at, microseconds, body in webhooks
         for cut in theirs.without(body.encode(), microseconds)[1]
         if cut.item is not None
     ]

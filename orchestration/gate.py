@@ -106,6 +106,7 @@ class Verdict:
     merged: int = 0
     split: int = 0
     rekeyed: int = 0
+    remade: int = 0  # of these, whose key was made before the WhatsApp account was part of it
     vanished: int = 0  # no identifier of theirs leads to a customer
     appeared: int = 0  # reported only: new customers are what a business hopes for
     moved_messages: int = 0  # to somebody else, or nobody's now
@@ -160,6 +161,7 @@ def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdic
         merged=number("select sum(len(former_customer_keys) - 1) from merged_customer"),
         split=number("select count(*) from successor where parts > 1"),
         rekeyed=counts.get("rekeyed", 0),
+        remade=number(REMADE.format(CHANGES)),
         vanished=counts.get("vanished", 0),
         appeared=number(
             "select count(*) from warehouse.marts.dim_customer anti join moved_node using (customer_key)"
@@ -178,6 +180,13 @@ def compare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Verdic
 LARGEST = """
 select max(message_count)
 from (select count(*) as message_count from {} where customer_key is not null group by customer_key)
+"""
+
+REMADE = """
+select count(*)
+from ({}) as changed
+inner join former_published_key as known on changed.former_customer_key = known.customer_key
+where changed.change = 'rekeyed' and known.waba_id is null
 """
 
 # What is set aside has a threshold of its own: quarantine_max_share in dbt_project.yml.
@@ -212,6 +221,11 @@ def judge(verdict: Verdict, settings: Settings) -> None:
             verdict.reasons.append(
                 f"{count} of {verdict.customers} {what} ({setting.upper()}={limit:g})"
             )
+            if what.endswith("key") and verdict.remade:
+                verdict.reasons[-1] += (
+                    f", {verdict.remade} of them because an earlier version made keys otherwise: "
+                    "customer_key_redirect will lead from each to the new one"
+                )
     limit = settings.gate_max_moved_message_share
     if (
         verdict.moved_messages > limit * verdict.messages

@@ -14,6 +14,7 @@ import update_checker
 from orchestration.explain import open_published
 from orchestration.project import FOLDER, TARGET, parse
 from orchestration.settings import Settings, UserError
+from orchestration.terminal import InertOutput
 
 USUAL = "--saved-query transition_by_month --order metric_time__month"
 
@@ -46,6 +47,8 @@ def main() -> None:
         sys.exit(f"Error: {error}")
     from dbt_metricflow.cli.main import cli
 
+    # after the import: its spinner keeps the terminal, and shows nothing of anybody
+    sys.stdout, sys.stderr = InertOutput(sys.stdout), InertOutput(sys.stderr)
     cli()
 
 

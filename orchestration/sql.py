@@ -27,7 +27,7 @@ class Prompt(code.InteractiveConsole):
         try:
             show(self.published, source)
         except duckdb.Error as error:
-            self.write(f"{error}\n")
+            self.write(inert(f"{error}\n"))  # it may quote a value
         return False
 
 
@@ -53,7 +53,7 @@ def main() -> int:
             try:
                 show(published, " ".join(sys.argv[1:]))
             except duckdb.Error as error:
-                print(f"Error: {error}", file=sys.stderr)
+                print(inert(f"Error: {error}"), file=sys.stderr)
                 return 1
             return 0
         sys.ps1, sys.ps2 = "sql> ", "...> "

@@ -77,12 +77,14 @@ def test_units_set_what_is_a_setting_and_no_secret(unit):
     assert names - others <= known - {"APP_SECRETS", "VERIFY_TOKEN"}
 
 
-def test_the_image_has_every_part_of_the_dbt_project():
+def test_the_image_has_every_part_of_the_dbt_project_and_what_the_pages_need():
     sources = []
     for line in (DEPLOY / "Containerfile").read_text().splitlines():
         if line.startswith("COPY") and "--from" not in line:
             sources += line.split()[1:-1]
     assert [source for source in sources if not (ROOT / source).exists()] == []
+    locks = [source for source in sources if source.endswith(".lock")]
+    assert [lock for lock in locks if "\nstreamlit==" not in (ROOT / lock).read_text()] == []
     tracked = subprocess.run(
         ["git", "ls-files", "dbt_project"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.splitlines()

@@ -375,6 +375,8 @@ def test_key_that_comes_twice_is_not_lost() -> None:
 def test_too_many_bad_parts_are_one_rejection() -> None:
     with pytest.raises(Rejection, match="^too_many_bad_parts"):
         read_all(with_values({"messages": [GOOD, *[None] * 2000]}))
+    with pytest.raises(Rejection, match="^too_many_bad_parts"):
+        read_all("[" + "{}," * 1_000_000 + "0]")
 
 
 @pytest.mark.parametrize(

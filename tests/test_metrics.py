@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -103,6 +104,28 @@ def test_every_metric_answers(published_sample, tmp_path):
     )
     assert len(names) == 19
     assert not [name for name in names if row[name] == ""]
+
+
+def test_what_a_webhook_says_gives_the_terminal_no_orders(published_sample, tmp_path):
+    shutil.copytree(published_sample.publish_dir, tmp_path / "published", symlinks=True)
+    settings = published_sample.model_copy(update={"publish_dir": tmp_path / "published"})
+    with duckdb.connect(str(published_path(settings))) as published:
+        published.execute(
+            "update marts.fct_inbound_thread set phone_number_id = concat('Ana', chr(27), ']0;owned', chr(7), chr(8238))"
+        )
+    query = ("query", "--metrics", "threads", "--group-by", "thread__phone_number_id")
+    done = mf(settings, *query)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Ana\ufffd]0;owned\ufffd\ufffd" in done.stdout
+    where = (
+        "--where",
+        "{{ Dimension('thread__phone_number_id') }}::integer = 1",
+    )  # the error quotes it
+    done = mf(settings, *query, *where)
+    assert done.returncode != 0
+    assert not [
+        order for order in ("\x1b]", "\x07", "\u202e") if order in done.stdout + done.stderr
+    ]
 
 
 def test_without_a_publication_it_says_so(tmp_path, published_sample):

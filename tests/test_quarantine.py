@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from orchestration.explain import Unknown
+from orchestration.export import export
+from orchestration.person import find_person
+from orchestration.settings import Settings, UserError
 from tests.build import ROOT
 from tests.command import copy_checkout, new_folder, orchestration, published
 
@@ -73,6 +78,14 @@ def rows(folder: Path, sql: str, parameters: tuple = ()) -> list[tuple]:
         return file.execute(sql, parameters).fetchall()
 
 
+def break_models(folder: Path, checkout: Path) -> list[tuple]:
+    """Break each model for a customer of its own; returns (customer_key, BSUID, phone) of each, as BREAKS has them."""
+    people = rows(folder, PEOPLE, (len(BREAKS),))
+    for (model, broken), (_, bsuid, phone) in zip(BREAKS.items(), people, strict=True):
+        add_rows(checkout, model, broken.format(bsuid=bsuid, phone=phone))
+    return people
+
+
 def test_too_much_to_set_aside_stops_the_run(folder, healthy, checkout):
     add_rows(checkout, "customer/int_customer__history", "select * from final")
     done = orchestration(folder, "run", root=checkout)
@@ -82,10 +95,8 @@ def test_too_much_to_set_aside_stops_the_run(folder, healthy, checkout):
 
 
 def test_what_breaks_an_invariant_is_set_aside_and_comes_back(folder, healthy, checkout):
-    people = rows(folder, PEOPLE, (len(BREAKS),))
+    people = break_models(folder, checkout)
     keys = {key for key, *_ in people}
-    for (model, broken), (_, bsuid, phone) in zip(BREAKS.items(), people, strict=True):
-        add_rows(checkout, model, broken.format(bsuid=bsuid, phone=phone))
     done = orchestration(folder, "run", root=checkout)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -121,3 +132,55 @@ def test_what_breaks_an_invariant_is_set_aside_and_comes_back(folder, healthy, c
     done = orchestration(folder, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert published(folder) == healthy
+
+
+def test_who_is_set_aside_is_told_and_forgotten_like_anybody(folder, healthy, checkout, tmp_path):
+    """A person's right does not wait for an invariant."""
+    settings = Settings(
+        landing_dir=folder / "landing",
+        warehouse_path=folder / "warehouse.duckdb",
+        publish_dir=folder / "published",
+        seeds_dir=folder / "seeds",
+    )
+    people = break_models(folder, checkout)
+    before = [find_person(settings, key) for key, *_ in people]
+    held = "select identifier_value from marts.dim_customer_identifier where customer_key = ?"
+    names = [{name for (name,) in rows(folder, held, (key,))} for key, *_ in people]
+    wrote = "select message_id from marts.fct_message where customer_key = ?"
+    messages = [{name for (name,) in rows(folder, wrote, (key,))} for key, *_ in people]
+    assert all(messages)
+    done = orchestration(folder, "run", root=checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    two = list(BREAKS).index("identity/customers/int_identity__customer_node")
+    for place, (key, bsuid, phone) in enumerate(people):
+        spellings = [] if place == two else [phone, f"+{phone[:2]} {phone[2:4]} {phone[4:]}", bsuid]
+        for name in (key, *spellings):
+            found = find_person(settings, name)
+            assert found.is_set_aside
+            assert (found.customer_key, found.bsuids) == (key, before[place].bsuids)
+            assert found.phones == before[place].phones
+        told = json.loads(export(settings, key, str(tmp_path / key)).read_text())
+        assert told["customer"]["is_set_aside"]
+        assert {one["identifier_value"] for one in told["identifiers"]} >= names[place]
+        assert {one["message_id"] for one in told["messages"]} == messages[place]
+        assert bsuid in json.dumps([one["item"] for one in told["received"]])
+    with pytest.raises(UserError, match="leads to 2 customers"):
+        find_person(settings, people[two][1])
+    with pytest.raises(Unknown):
+        find_person(settings, "BR.404")
+
+    key, bsuid, phone = people[0]
+    crm = folder / "seeds" / "crm_contacts.csv"  # nobody is erased whom it names
+    crm.write_text(crm.read_text().splitlines(keepends=True)[0])
+    secret = str(folder / "forget.key")
+    done = orchestration(folder, "forget", "--yes", root=checkout, ID=phone, FORGET_KEY_FILE=secret)
+    assert done.returncode == 0, done.stdout + done.stderr
+    left = [path for path in (folder / "landing").rglob("*") if path.is_file()]
+    assert not [path for path in left if bsuid.encode() in path.read_bytes()]
+    redirect = (
+        "select customer_key, reason from marts.customer_key_redirect where old_customer_key = ?"
+    )
+    assert rows(folder, redirect, (key,)) == [(None, "erased")]
+    now = {row[0] for row in published(folder)["dim_customer"]}
+    assert now == {row[0] for row in healthy["dim_customer"]} - {key for key, *_ in people}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration import cli
-from orchestration.sql import show
+from orchestration.sql import Prompt, show
 from orchestration.terminal import inert, without_identifiers
 
 NAME = "Ana\x1b]0;owned\x07\x1b[2J\u202egro.live\x9b31m\r"
@@ -29,13 +29,12 @@ def test_commands_print_nothing_else(capsys):
 
     cli.say(NAME)
     cli.complain(NAME)
+    name = " || ".join(f"chr({ord(letter)})" for letter in NAME)
     with duckdb.connect() as connection:
-        show(
-            connection,
-            "select " + " || ".join(f"chr({ord(letter)})" for letter in NAME) + " as name",
-        )
+        show(connection, f"select {name} as name")
+        Prompt(connection).runsource(f"select ({name})::integer;")  # the error quotes it
     told = capsys.readouterr()
-    assert "Ana" in told.out and "Ana" in told.err
+    assert told.out.count("Ana") == 2 and told.err.count("Ana") == 2
     assert not {"\x1b", "\x07", "\u202e", "\x9b", "\r"} & {*told.out, *told.err}
 
 

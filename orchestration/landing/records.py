@@ -22,6 +22,8 @@ from msgspec import Raw
 
 WEBHOOK_OBJECT = "whatsapp_business_account"
 MAX_BODY_BYTES = 3 * 1024 * 1024
+# No gateway puts so many records into one; each part that is left out is kept, so they are bounded.
+MAX_STRANGERS = 10_000
 BOM = b"\xef\xbb\xbf"
 WHITESPACE = b" \t\r\n"
 # Before the WhatsApp Business API existed nobody received a webhook of it.
@@ -629,6 +631,11 @@ class _Search:
             if len(self.found) == before:
                 self._no_webhook("It is none in a list", place)
                 self.parts.append(Part(_path(place), str(self.problems[-1]), item))
+                if len(self.parts) > MAX_STRANGERS + len(self.found):
+                    raise Rejection(
+                        "too_many_bad_parts",
+                        f"Of {len(items)} few are webhooks - at `{_path(steps)}`",
+                    )
         if not items:
             self._no_webhook("It is an empty list", steps)
 

@@ -62,6 +62,23 @@ moved_keys as (
 
 ),
 
+-- An event without an id of its own has one that is made of it, by an earlier version otherwise: it is known by its
+-- receipt.
+renamed_events as (
+
+    select
+        moved_keys.customer_key,
+        min(observations.event_id) as event_id
+    from moved_keys
+    anti join observations as named
+        on moved_keys.event_id = named.event_id
+    inner join observations
+        on moved_keys.received_at = observations.received_at
+        and moved_keys.identifier in (observations.bsuid, observations.phone)
+    group by moved_keys.customer_key
+
+),
+
 -- A key follows the observation it was made from: its BSUID, or whoever was on its phone then.
 key_observations as (
 
@@ -72,8 +89,9 @@ key_observations as (
         bool_or(observations.bsuid = moved_keys.identifier) as is_bsuid,
         min(observations.evidence_at) as evidence_at
     from moved_keys
+    left join renamed_events using (customer_key)
     inner join observations
-        on moved_keys.event_id = observations.event_id
+        on coalesce(renamed_events.event_id, moved_keys.event_id) = observations.event_id
         and coalesce(moved_keys.waba_id = observations.waba_id, true)
     group by moved_keys.customer_key, moved_keys.identifier, observations.portfolio_id
 
