@@ -1,10 +1,11 @@
 """How fast it is as a user starts it: python -m tests.benchmarks.bench
 
-For each size it simulates webhooks (of the profile `base`, unless told), keeps the newest hundredth back, and times the whole command, checks and
-publishing included: the first run, one of 1,000 updates on it, one of the rest of the newest hundredth (a week), and one
-with nothing new. A run that does not publish ends the benchmark. Beside them, on the same files, what DuckDB needs to write
-the files once and what a script without checks, history or increments needs to start over (yardstick.py); then look-ups
-in what was published, by the table that is made for them and by the function that analysts call.
+For each size it simulates webhooks (of the profile `base`, unless told), keeps the newest hundredth back, and times the
+whole command, checks and publishing included: the first run, one of 1,000 updates on it, one of the rest of the newest
+hundredth (a week), and one with nothing new. A run that does not publish ends the benchmark. Beside them, on the same
+files, what DuckDB needs to write the files once and what a script without checks, history or increments needs to start
+over (yardstick.py); then look-ups in what was published, by the table that is made for them and by the function that
+analysts call.
 
 Seconds are wall seconds, memory is the peak of the command's process. Compare figures of one table only.
 """
