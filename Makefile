@@ -68,10 +68,10 @@ chromium:
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "The browser tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM= to your browser."; exit 1; }
 
-test-deep: $(VENV)/.dev ## What takes long: the property tests on many more histories, fifty thousand fuzzed records, a hundred killed runs, fifty killed receivers, a restore, upgrades, an hour of payloads of any shape
+test-deep: $(VENV)/.dev ## What takes long: the property tests on many more histories, fifty thousand fuzzed records, a hundred killed runs, fifty killed receivers, a restore, upgrades, extremes, an hour of payloads of any shape
 	@KILLED_RECEIVERS=50 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_receiver.py tests/test_receiver_end_to_end.py -k 'killed or restore'
 	@PROPERTY_CASES=3000 KILLS=100 FUZZED_RECORDS=50000 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/properties tests/test_kills.py tests/test_fuzz.py
-	@UPGRADES=1 $(BIN)/python -m pytest tests/test_upgrade.py
+	@UPGRADES=1 MANY=1000 $(BIN)/python -m pytest tests/test_upgrade.py tests/test_extremes.py
 	@FUZZ_SECONDS=3600 PROPERTY_SEED=$$(date +%s) $(BIN)/python -m pytest tests/test_fuzz_landing.py -s
 
 explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|bsuid|username|customer_key|message id>
