@@ -40,13 +40,10 @@ $(VENV)-lint/.installed: requirements-lint.lock
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILE PROFILES PERSONS SEED
 
-# 1 or true, as in FORCE=1; 0, false and nothing are off
-on = $(filter-out 0 false no off,$(1))
-
 .PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain forget export retain sbom publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result; FULL=1 works all out anew
-	@$(BIN)/python -m orchestration run $(if $(call on,$(FULL)),--full-refresh) $(if $(call on,$(FORCE)),--force)
+	@$(BIN)/python -m orchestration run
 
 doctor: $(VENV)/.installed ## Would the next run work? Every path, setting, variable and reference CSV, in two seconds
 	@$(BIN)/python -m orchestration doctor
@@ -78,7 +75,7 @@ explain: $(VENV)/.installed ## Why is this one customer: make explain ID=<phone|
 	@$(BIN)/python -m orchestration explain
 
 forget: $(VENV)/.installed ## Erase one customer for good: make forget ID=<...> [YES=1 REASON= REQUESTED_BY=]; without ID it finishes what was begun
-	@$(BIN)/python -m orchestration forget $(if $(call on,$(YES)),--yes)
+	@$(BIN)/python -m orchestration forget
 
 export: $(VENV)/.installed ## All that is known of one customer, as JSON and as a page: make export ID=<...> [OUT=<folder>]
 	@$(BIN)/python -m orchestration export
@@ -87,7 +84,7 @@ retain: $(VENV)/.installed ## Take what people wrote out of landing files and ra
 	@$(BIN)/python -m orchestration retain
 
 publish: $(VENV)/.installed ## Publish what the warehouse holds; FORCE=1 after you reviewed what the gate held back
-	@$(BIN)/python -m orchestration publish $(if $(call on,$(FORCE)),--force)
+	@$(BIN)/python -m orchestration publish
 
 bench: $(VENV)/.dev ## How fast it is, beside what the machine can do: make bench [EVENTS="1000000"] [PROFILE=hostile]
 	@$(BIN)/python -m tests.benchmarks.bench

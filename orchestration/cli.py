@@ -10,7 +10,7 @@ python -m orchestration forget ID  erase one customer for good (--yes; without a
 python -m orchestration export ID  all that is known of one customer, as JSON and as a page
 python -m orchestration retain     take what people wrote out of landing files and raw when it is old
 
-An ID may also stand in the environment, where no list of processes shows it.
+An ID may also stand in the environment, where no list of processes shows it; so may FULL, FORCE and YES.
 
 Exit code: 0 published (or nothing was new), 3 published but files were left out, 1 not published.
 """
@@ -27,6 +27,8 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from orchestration.settings import DATA, REPOSITORY, Settings, UserError
 from orchestration.terminal import inert
@@ -77,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         protect(Settings())
         if choice.command == "run":
-            return run(forced(Settings(), choice.force), choice.full_refresh)
+            return run(forced(Settings(), choice.force), choice.full_refresh or is_on("FULL"))
         if choice.command == "doctor":
             return doctor(Settings())
         if choice.command == "publish":
@@ -119,6 +121,16 @@ def main(arguments: list[str] | None = None) -> int:
         text = (str(error).strip() or type(error).__name__).splitlines()[0]
         complain(f"{text}. What is published stays; {trace} has the details.")
     return NOT_PUBLISHED
+
+
+def is_on(name: str) -> bool:
+    """Whether a variable says yes, as in YES=1. Raises UserError for a word that is neither yes nor no."""
+    try:
+        return TypeAdapter(bool).validate_python(os.environ.get(name, "").strip() or False)
+    except ValidationError as error:
+        raise UserError(
+            f"{name}={os.environ[name]} is neither yes nor no: write {name}=1, or leave it out."
+        ) from error
 
 
 def forced(settings: Settings, force: bool) -> Settings:
@@ -325,7 +337,7 @@ def forget(settings: Settings, choice: argparse.Namespace) -> int:
     forget(
         settings,
         choice.id.strip(),
-        yes=choice.yes,
+        yes=choice.yes or is_on("YES"),
         requested_by=choice.requested_by,
         reason=choice.reason,
         say=say,
@@ -362,6 +374,9 @@ def doctor(settings: Settings) -> int:
         return NOT_PUBLISHED
     new = "there is work to do" if work.pending(settings) else "nothing is new since the last one"
     say(f"A run would work; {new}.")
+    if left_out := work.left_out(settings):
+        name, why = next(iter(left_out.items()))
+        say(f"{len(left_out)} files were left out by the last run, such as {name}: {why}.")
     return PUBLISHED
 
 

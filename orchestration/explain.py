@@ -31,7 +31,7 @@ TIERS = {1: "shown by one payload", 2: "attested by the user", 3: "declared", 4:
 
 
 NOBODY = (
-    "Nobody is known as {identifier!r}. Give a phone in any format, a BSUID such as "
+    "Nobody is known {as_whom}. Give a phone in any format, a BSUID such as "
     "BR.1000000000000023, a username, a customer key or a message id."
 )
 
@@ -183,6 +183,20 @@ def customers_of_message(
         [message_id],
     ).fetchall()
     named = [(key, "message") for key, _ in found if key]
+    if not found:  # the id of a webhook that is no message of anybody's, as an explanation names it
+        named = published.execute(
+            """
+            select distinct customer_key, 'its evidence'
+            from (
+                select customer_key, evidence_event_id from marts.identity_link
+                union all
+                select customer_key, evidence_event_id from marts.dim_customer_identifier
+            )
+            where evidence_event_id = ?
+            order by customer_key
+            """,
+            [message_id],
+        ).fetchall()
     if found and not named:
         raise Unknown(
             f"The message {message_id} is known but has no customer: {found[0][1]} "
@@ -263,7 +277,7 @@ def explain(settings: Settings, identifier: str) -> str:
         found = customers_of(published, identifier)
         known = [(explanation(published, key), how) for key, how in found]
     if not found:
-        raise Unknown(NOBODY.format(identifier=identifier))
+        raise Unknown(NOBODY.format(as_whom=f"as {identifier!r}"))
     events = [link.evidence_event_id for one, _ in known for link in one.links]
     sources = landed_at(settings.warehouse_path, events)
     parts = []

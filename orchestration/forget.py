@@ -48,7 +48,7 @@ from orchestration.landing.records import BOM, WHITESPACE, RecordReader, Rejecti
 from orchestration.ledger import quoted
 from orchestration.lock import locked
 from orchestration.person import Person, find_person
-from orchestration.settings import DATA, Settings, UserError
+from orchestration.settings import DATA, Settings, UserError, cure_of
 from orchestration.versions import claimed, current_version, kept_versions, remove
 from orchestration.warehouse import open_warehouse
 
@@ -211,6 +211,11 @@ def rewrite_landing(settings: Settings, forgotten: Forgotten, *, write: bool) ->
         try:
             rewriting.run(hidden(path) if write else None)
         except (OSError, UnreadableFileError) as error:
+            if write and (cure := cure_of(str(error))):
+                raise UserError(
+                    f"Not erased yet: {file.name} cannot be written again ({error}); {cure}, then `make forget` "
+                    "without ID finishes it."
+                ) from error
             raise UserError(
                 f"Nothing was erased: {file.name} cannot be looked into ({error}); mend it or take it away."
             ) from error

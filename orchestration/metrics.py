@@ -39,10 +39,12 @@ def prepare(settings: Settings) -> None:
 
 def main() -> None:
     """Run `mf` with the arguments of the command line; ends the process."""
-    if len(sys.argv) == 1:
-        sys.argv += ["query", *shlex.split(os.environ.get("QUERY") or USUAL)]
     try:
+        if len(sys.argv) == 1:
+            sys.argv += ["query", *shlex.split(os.environ.get("QUERY") or USUAL)]
         prepare(Settings.of_readers())
+    except ValueError as error:
+        sys.exit(f"Error: QUERY cannot be read ({error}): close the quotation.")
     except UserError as error:
         sys.exit(f"Error: {error}")
     from dbt_metricflow.cli.main import cli

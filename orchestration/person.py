@@ -70,7 +70,7 @@ def _find(
     found = aside | found
     if not found:
         # not the identifier: an error is written down
-        raise Unknown(NOBODY.format(identifier="this"))
+        raise Unknown(NOBODY.format(as_whom="by this identifier"))
     if len(found) > 1:
         known = "; ".join(f"{key} ({how})" for (key, _), how in found.items())
         raise UserError(

@@ -20,8 +20,8 @@ from orchestration.ledger import ledger_path
 from orchestration.lock import holder
 from orchestration.seeds import read_seeds
 from orchestration.settings import DATA, REPOSITORY, SAMPLE, Settings, UserError
-from orchestration.versions import published_path
-from orchestration.warehouse import WarehouseError, open_warehouse
+from orchestration.versions import DATABASE, LEDGER, VERSIONS, published_path
+from orchestration.warehouse import WarehouseError, open_warehouse, was_never_written
 
 DBT_PROJECT = REPOSITORY / "dbt_project"
 # Room for DuckDB's and Dagster's own files, beside a copy of what is published.
@@ -104,7 +104,15 @@ def files(settings: Settings) -> Iterator[str]:
         )
     if holder(settings):
         return
-    if settings.warehouse_path.exists():
+    warehouse, published = settings.warehouse_path.resolve(), settings.publish_dir.resolve()
+    ours = {(published / name).resolve() for name in (DATABASE, LEDGER)}
+    if warehouse in ours or warehouse.is_relative_to(published / VERSIONS):
+        yield (
+            f"WAREHOUSE_PATH={settings.warehouse_path} is a file that is published: the warehouse is for no reader; "
+            "choose a path outside of PUBLISH_DIR."
+        )
+        return
+    if settings.warehouse_path.exists() and not was_never_written(settings.warehouse_path):
         try:
             with open_warehouse(settings, read_only=True):
                 pass

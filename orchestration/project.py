@@ -15,7 +15,7 @@ from unittest import mock
 import duckdb
 
 from orchestration.seeds import Seeds, write_seeds
-from orchestration.settings import REPOSITORY, Settings, UserError
+from orchestration.settings import REPOSITORY, Settings, UserError, cure_of
 from orchestration.terminal import without_identifiers
 from orchestration.warehouse import open_warehouse
 
@@ -153,6 +153,10 @@ def failure(result, settings: Settings) -> str:
     """What failed, in one sentence: models that cannot be built, else the tests with some of the rows they found."""
     if result.exception:
         return str(result.exception).strip()
+    for node in result.result:
+        if node.status == "error" and (cure := cure_of(node.message or "")):
+            fault = next(line for line in node.message.splitlines() if cure_of(line))
+            return f"{node.node.name}: {fault.strip().rstrip('.')}; {cure}, then run again"
     failed = [node for node in result.result if node.status in ("error", "fail")]
     broken = [node for node in failed if node.node.resource_type != "test"] or failed
     return "; ".join(

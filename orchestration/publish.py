@@ -17,7 +17,7 @@ from orchestration.gate import CHANGES, LARGEST, Verdict, compare
 from orchestration.landing.forgotten import secret_key
 from orchestration.ledger import TABLES, first_line, quoted, read_ledger, write_ledger
 from orchestration.masked import write_masked
-from orchestration.settings import Settings, UserError
+from orchestration.settings import Settings, UserError, cure_of
 from orchestration.texts import write_texts
 from orchestration.versions import (
     DATABASE,
@@ -35,17 +35,6 @@ from orchestration.versions import (
 )
 
 FUNCTIONS = Path(__file__).with_name("published.sql")
-
-# What a fault of the disk or of memory says, and what to do about it.
-CURES = {
-    "No space left": "make room",
-    "File too large": "allow larger files (ulimit -f), or make room",
-    "Disk quota exceeded": "make room",
-    "Permission denied": "give yourself write access to the folder",
-    "Read-only file system": "choose a PUBLISH_DIR that you may write to",
-    "Out of Memory": "raise DUCKDB_MEMORY_LIMIT",
-    "Too many open files": "allow more open files (ulimit -n)",
-}
 
 
 class GateClosed(UserError):
@@ -151,7 +140,7 @@ def publish(settings: Settings) -> Publication:
         duckdb.FatalException,
     ) as error:
         text = first_line(error)
-        cure = next((cure for fault, cure in CURES.items() if fault in text), "look at the disk")
+        cure = cure_of(text) or "look at the disk"
         raise UserError(
             f"Nothing was published, what is published stays: writing to PUBLISH_DIR={settings.publish_dir} failed "
             f"({text}); {cure}, then publish again."

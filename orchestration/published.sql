@@ -131,6 +131,8 @@ comment on table lookup.identifier is
 'Every identifier ever held, to be found fast in any spelling: marts.customer_at and marts.conversation read it.';
 comment on table lookup.calling_code is 'Calling codes of the countries of each portfolio''s customers, for phones without one.';
 comment on table gate.customer_node is 'What the next publish is compared with (R12): the nodes of each customer.';
+comment on table gate.made_from is
+'The run of the warehouse that this was made from, and how many messages lie out of order since: see continued.py.';
 comment on table gate.published_key is 'Copy of the ledger: every key ever published, with the observation it was made from (R10).';
 comment on table gate.publication is 'Copy of the ledger: every publish.';
 comment on macro table marts.customer_at is

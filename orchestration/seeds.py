@@ -49,6 +49,7 @@ CHOICES = {
 }
 # What a spreadsheet makes of a long number.
 ROUNDED = re.compile(r"\d+([.,]\d+)?E\+?\d+", re.IGNORECASE)
+DECIMAL = re.compile(r"\d+[.,]0+")
 
 Rows = list[tuple[int, dict[str, str]]]
 
@@ -118,6 +119,9 @@ def read_seed(folder: Path, name: str) -> Rows:
         columns = [column.strip() for column in reader.fieldnames or ()]
         reader.fieldnames = columns
         needed = [column for column in REQUIRED[name] if column not in OPTIONAL_COLUMNS]
+        twice = [column for column in columns if columns.count(column) > 1]
+        if twice:
+            raise SeedError(f"{path} line 1 has the column {twice[0]} twice: remove one.")
         missing = [column for column in needed if column not in columns]
         if missing:
             raise SeedError(f"{path} line 1 lacks the column {', '.join(missing)}: add it.")
@@ -159,6 +163,11 @@ def check_row(name: str, row: dict[str, str]) -> Iterator[str]:
                 f"{column} is {value}, which a spreadsheet has rounded: format the column as text, "
                 "and enter the whole number again"
             )
+        if column in IDS and DECIMAL.fullmatch(value):
+            yield (
+                f"{column} is {value}, which a spreadsheet took for an amount: format the column as text, "
+                "and take the decimals away"
+            )
         if column in CHOICES:
             row[column] = value = value.lower()
             if value not in CHOICES[column]:
@@ -188,6 +197,10 @@ def check_ownership(path: Path, rows: Rows) -> None:
     for line, row in rows:
         begin = moment(row["valid_from"]) or datetime.min
         end = moment(row["valid_to"]) or datetime.max
+        if begin >= end:
+            raise SeedError(
+                f"{path} line {line}: valid_from is not before valid_to: correct one of them."
+            )
         for other_begin, other_end, other_line in owned.get(row["waba_id"], ()):
             if begin < other_end and other_begin < end:
                 raise SeedError(

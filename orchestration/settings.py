@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -23,6 +24,23 @@ class UserError(Exception):
     """Something the user can put right: its text is one sentence naming the thing and the cure."""
 
 
+# What a fault of the disk or of memory says, and what to do about it.
+CURES = {
+    "No space left": "make room",
+    "File too large": "allow larger files (ulimit -f), or make room",
+    "Disk quota exceeded": "make room",
+    "Permission denied": "give yourself write access to the folder",
+    "Read-only file system": "choose a folder that you may write to",
+    "Out of Memory": "raise DUCKDB_MEMORY_LIMIT",
+    "Too many open files": "allow more open files (ulimit -n)",
+}
+
+
+def cure_of(text: str) -> str | None:
+    """What to do about a fault of the disk or of memory that a text tells of; None where it tells of none."""
+    return next((cure for fault, cure in CURES.items() if fault in text), None)
+
+
 class SettingsError(UserError):
     """A setting has a wrong value, or is not one of ours."""
 
@@ -31,16 +49,26 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))
 
 
+def _enough_memory(size: str) -> str:
+    amount, unit = re.fullmatch(r"([\d.]+)\s*(.)I?B", size.upper()).groups()
+    if float(amount) * 1024.0 ** ("KMGT".index(unit) - 1) < MEMORY_MIN_MB:
+        raise ValueError("too little for any run")
+    return size
+
+
 FilePath = Annotated[Path, AfterValidator(_absolute)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+MEMORY_MIN_MB = 100
 MemorySize = Annotated[
-    str, StringConstraints(strip_whitespace=True, pattern=r"(?i)^\d+(\.\d+)?\s*[KMGT]I?B$")
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"(?i)^\d+(\.\d+)?\s*[KMGT]I?B$"),
+    AfterValidator(_enough_memory),
 ]
 
 EXPECTED = {
     "dbt_target": "give the name of a target in dbt_project/profiles.yml, such as duckdb",
     "duckdb_threads": "give a whole number of threads, 1 or more",
-    "duckdb_memory_limit": "give a size with its unit, such as 4GB or 800MB",
+    "duckdb_memory_limit": "give a size of 100MB or more with its unit, such as 4GB or 800MB",
     "gate_free_customers": "give a whole number, 0 or more",
     "gate_max_customer_growth": "give a factor of 1 or more, such as 1.5",
     "body_path": "give the keys that lead to the webhook body, joined by dots, such as data.payload",
@@ -63,7 +91,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
     # Keys that lead to the body in the records of a gateway that is not known, joined by dots.
-    body_path: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
+    body_path: Annotated[
+        str, StringConstraints(strip_whitespace=True, pattern=r"^([^.$\s]+(\.[^.$\s]+)*)?$")
+    ] = ""
     # The sample has a warehouse and a published folder of its own, in data/sample (`_keep_the_sample_apart`).
     landing_dir: FilePath = SAMPLE
     warehouse_path: FilePath = DATA / "warehouse.duckdb"
@@ -75,7 +105,7 @@ class Settings(BaseSettings):
     # and no text that is older is published.
     retention_days: Annotated[int, Field(ge=1)] | None = None
     # Rights that are taken from every file that is written: 077 leaves them to this user, 027 lets the group read.
-    file_umask: Annotated[str, StringConstraints(pattern=r"^0?[0-7][0-7][0-7]$")] = "077"
+    file_umask: Annotated[str, StringConstraints(pattern=r"^0?0[0-7][0-7]$")] = "077"
     dbt_target: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "duckdb"
     duckdb_threads: Annotated[int, Field(ge=1)] = os.cpu_count() or 1
     duckdb_memory_limit: MemorySize = "4GB"

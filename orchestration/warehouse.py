@@ -108,6 +108,10 @@ DDL = [
 ]
 
 
+# A database of DuckDB begins with three blocks, before any that holds something.
+HEADERS_BYTES = 3 * 4096
+
+
 class WarehouseError(UserError):
     """The warehouse file cannot be used."""
 
@@ -142,7 +146,7 @@ def _connect(settings: Settings, read_only: bool) -> duckdb.DuckDBPyConnection:
             f"WAREHOUSE_PATH={path} is a directory: name a file in it, such as "
             f"{path / 'warehouse.duckdb'}."
         )
-    if read_only and not path.exists():
+    if read_only and (not path.exists() or was_never_written(path)):
         raise WarehouseError(f"There is no warehouse at {path} yet: load webhooks first.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +155,8 @@ def _connect(settings: Settings, read_only: bool) -> duckdb.DuckDBPyConnection:
             f"The folder of WAREHOUSE_PATH={path} cannot be created ({error.strerror}): "
             "choose a path that you may write to."
         ) from error
+    if path.exists() and was_never_written(path):
+        path.unlink()
     try:
         return duckdb.connect(
             str(path),
@@ -166,6 +172,16 @@ def _connect(settings: Settings, read_only: bool) -> duckdb.DuckDBPyConnection:
         )
     except duckdb.Error as error:
         raise _explained(error, path) from error
+
+
+def was_never_written(path: Path) -> bool:
+    """Whether this is what a full disk leaves of a new warehouse: a part of DuckDB's headers, or nothing."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADERS_BYTES)
+    except OSError:
+        return False
+    return len(head) < HEADERS_BYTES and (not head or head[8:12] == b"DUCK")
 
 
 def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

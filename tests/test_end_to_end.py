@@ -242,3 +242,12 @@ def test_a_quote_in_a_path_is_a_letter_like_others(tmp_path):
     (folder / "landing" / "a.jsonl").write_text("{}\n")
     done = orchestration(folder, "run")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_a_full_disk_left_of_a_new_warehouse_stops_nobody(tmp_path):
+    folder = new_folder(tmp_path / "full")
+    (folder / "landing" / "a.jsonl").write_text("{}\n")
+    (folder / "warehouse.duckdb").touch()
+    assert "would work" in orchestration(folder, "doctor").stdout
+    done = orchestration(folder, "run")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from orchestration.explain import Unknown, explain
 from orchestration.settings import Settings
+from tests.build import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,13 @@ def test_usernames_messages_and_raw_phones_are_understood(settings, identifier):
 def test_a_customer_key_explains_itself(settings):
     key = explain(settings, "BR.2000000000000023").split()[1]
     assert key in explain(settings, key)
+    # the one that the README shows
+    assert f"Customer {key} " in (ROOT / "README.md").read_text()
+
+
+def test_the_webhook_that_an_explanation_names_leads_back_to_it(settings):
+    key = explain(settings, "BR.2000000000000023").split()[1]
+    assert key in explain(settings, "wamid.number-change-typed.5")
 
 
 def test_a_message_without_a_customer_says_why(settings):

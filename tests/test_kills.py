@@ -69,6 +69,23 @@ def test_killed_runs_are_followed_by_one_that_completes(undisturbed, tmp_path):
     assert published(folder) == expected
 
 
+def test_a_killed_rebuild_is_still_to_be_done(undisturbed, tmp_path):
+    expected, _ = undisturbed
+    folder = new_folder(tmp_path / "rebuilt")
+    deliver(folder, WEBHOOKS)
+    assert orchestration(folder, "run").returncode == 0
+    run = start(folder, "run", "--full-refresh")
+    for line in run.stdout:
+        if "rebuilding" in line:  # dbt is at it
+            break
+    run.kill()
+    run.communicate(timeout=10)
+    assert "there is work to do" in orchestration(folder, "doctor").stdout
+    done = orchestration(folder, "run")
+    assert done.returncode == 0 and "Nothing is new" not in done.stdout, done.stdout
+    assert published(folder) == expected
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_stops_at_once_in_one_sentence(sign, tmp_path):
     folder = new_folder(tmp_path / "stopped")

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -553,6 +554,35 @@ def test_another_folder_is_refused_and_the_same_one_moved_is_taken(
     assert load(elsewhere).records == 0
     with pytest.raises(LandingError, match="made from"):
         load(settings.model_copy(update={"landing_dir": tmp_path}))
+
+
+def test_a_moved_folder_is_known_by_most_of_its_files(settings: Settings, tmp_path: Path) -> None:
+    for number in range(3):
+        (settings.landing_dir / f"{number}.jsonl").write_text(webhook(number) + "\n")
+    load(settings)
+    moved = tmp_path / "moved"
+    shutil.copytree(settings.landing_dir, moved)
+    elsewhere = settings.model_copy(update={"landing_dir": moved})
+    for number in (1, 2):
+        (moved / f"{number}.jsonl").write_text(webhook(7) + "\n")
+        if number == 1:  # costs itself, as it does in its place
+            assert list(load(elsewhere).left_out) == ["1.jsonl"]
+            load(settings)
+        else:
+            with pytest.raises(LandingError, match="most are not in"):
+                load(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.zip", "a.jsonl.bz2", "a.tar.gz", "a.tgz", "a.parquet", "a.avro", "a.gz", "B.JSONL.XZ"],
+)
+def test_what_may_hold_webhooks_and_is_not_read_is_named(settings: Settings, name: str) -> None:
+    (settings.landing_dir / name).write_bytes(b"anything")
+    (settings.landing_dir / "README").write_bytes(b"anything")
+    (settings.landing_dir / "notes.txt").write_bytes(b"anything")
+    result = load(settings)
+    assert (list(result.left_out), result.ignored) == ([name], 2)
 
 
 # --- Reading rejected records again ---------------------------------------------------------------

@@ -99,3 +99,16 @@ def test_other_file_names_pass(name, tmp_path):
         warehouse_path=tmp_path / f"{name}.duckdb", publish_dir=tmp_path / "published"
     )
     assert list(preflight.files(settings)) == []
+
+
+def test_the_warehouse_is_no_file_that_is_published(tmp_path):
+    version = tmp_path / "published" / "versions" / "1"
+    version.mkdir(parents=True)
+    (tmp_path / "published" / "current").symlink_to(version)
+    (tmp_path / "published" / "customers.duckdb").symlink_to(version / "customers.duckdb")
+    for path in ("customers.duckdb", "versions/1/mine.duckdb", "current/customers.duckdb"):
+        settings = Settings(
+            warehouse_path=tmp_path / "published" / path, publish_dir=tmp_path / "published"
+        )
+        (problem,) = preflight.files(settings)
+        assert "is a file that is published" in problem

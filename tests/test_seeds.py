@@ -68,6 +68,11 @@ OVERRIDE = dict.fromkeys(REQUIRED["identity_overrides"], "") | {
         ("business_accounts", ACCOUNT | {"waba_id": "7,77E+14"}, "which a spreadsheet has rounded"),
         (
             "business_accounts",
+            ACCOUNT | {"waba_id": "777000000000001.0"},
+            "which a spreadsheet took for an amount",
+        ),
+        (
+            "business_accounts",
             ACCOUNT | {"default_country": "Brazil"},
             "default_country is 'BRAZIL'",
         ),
@@ -100,3 +105,15 @@ def test_times_of_ownership_are_compared_as_times_however_they_are_written(tmp_p
     write_seeds(tmp_path, {"business_accounts": [former | {"valid_to": "2026-06-01T12:00"}, later]})
     with pytest.raises(SeedError, match="at the same time"):
         check_ownership(path, read_seed(tmp_path, "business_accounts"))
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "crm_contacts.csv").write_text(f"{CRM_HEADER},phone\n")
+    with pytest.raises(SeedError, match="has the column phone twice"):
+        read_seed(tmp_path, "crm_contacts")
+
+
+def test_an_account_that_ends_before_it_begins_is_refused(tmp_path):
+    row = ACCOUNT | {"valid_from": "2026-05-01", "valid_to": "2026-04-01"}
+    with pytest.raises(SeedError, match="line 2: valid_from is not before valid_to"):
+        check_ownership(tmp_path / "business_accounts.csv", [(2, row)])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.settings import REPOSITORY, Settings, SettingsError
+from orchestration.cli import is_on
+from orchestration.settings import REPOSITORY, Settings, SettingsError, UserError
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +81,9 @@ def test_environment_makes_the_same_settings_elsewhere(tmp_path: Path, monkeypat
         ("DUCKDB_THREADS", "0"),
         ("DUCKDB_THREADS", "two"),
         ("DUCKDB_MEMORY_LIMIT", "much"),
+        ("DUCKDB_MEMORY_LIMIT", "1MB"),
+        ("FILE_UMASK", "777"),
+        ("BODY_PATH", "a..b"),
         ("FORCE", "perhaps"),
     ],
 )
@@ -109,6 +113,21 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("DBT_TARGET_PATH", "FORCE_COLOR", "SOURCE", "PWD_DIR"):
         monkeypatch.setenv(name, "1")
     Settings()
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [("1", True), ("yes", True), ("True", True), ("No", False), ("FALSE", False), ("", False)],
+)
+def test_yes_and_no_are_read_however_they_are_written(monkeypatch, word, wanted) -> None:
+    monkeypatch.setenv("YES", word)
+    assert is_on("YES") is wanted
+
+
+def test_a_word_that_is_neither_erases_nothing(monkeypatch) -> None:
+    monkeypatch.setenv("YES", "banana")
+    with pytest.raises(UserError, match="YES=banana is neither yes nor no"):
+        is_on("YES")
 
 
 def test_unknown_argument() -> None:

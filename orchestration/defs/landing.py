@@ -46,6 +46,7 @@ def webhook(context: dg.AssetExecutionContext, run: Run) -> dg.MaterializeResult
     try:
         settings = run.settings()
         began_with = work.state(settings)
+        work.forget(settings)  # until this run has published: it may be killed
         with open_warehouse(settings) as connection:
             result = load_landing_dir(
                 connection,

@@ -13,7 +13,7 @@ from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_contex
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dbt_common.events.functions import msg_to_dict
 
-from orchestration import mode, project
+from orchestration import mode, project, work
 from orchestration.defs.run import OWNERS, Run
 from orchestration.seeds import read_seeds
 from orchestration.settings import Settings, UserError
@@ -82,6 +82,7 @@ def build(
     settings = run.settings()
     seeds = read_seeds(settings)
     plan = mode.decide(settings, seeds, full_refresh=run.full_refresh)
+    work.forget(settings)  # some models alone may be built, and dbt may be stopped
     if plan.full_refresh:
         context.log.info(f"rebuilding: {plan.why}")
     events: queue.Queue[DbtCoreCliEventMessage | BaseException | None] = queue.Queue()
@@ -92,7 +93,7 @@ def build(
 
     checks = () if plan.full_refresh or run.every_check or selection else project.LEFT_TO_THE_NIGHT
 
-    def work() -> None:
+    def run_dbt() -> None:
         try:
             project.build(
                 settings,
@@ -105,7 +106,7 @@ def build(
         except BaseException as error:
             events.put(error)
 
-    thread = threading.Thread(target=work, name="dbt", daemon=True)
+    thread = threading.Thread(target=run_dbt, name="dbt", daemon=True)
     thread.start()
     said = time.monotonic()
     try:

@@ -15,6 +15,16 @@ import pyarrow as pa
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 COMPRESSIONS = {"": None, ".gz": "gzip", ".zst": "zstd"}
+# Endings of what may well hold webhooks and is not read: it is named. Files with any other ending are somebody else's.
+_UNPACK = "it is an archive by its name: unpack it"
+_OTHER_ENDINGS = {
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".bz2", ".xz", ".lz4", ".7z", ".rar"), _UNPACK),
+    **dict.fromkeys(
+        (".parquet", ".avro", ".orc"),
+        "it is a table by its name: bring its webhooks as lines of JSON",
+    ),
+    "": "its name does not say what is in it: let it end in .jsonl, or .jsonl.gz if it is packed",
+}
 
 # Large enough that the cost per block vanishes, small enough to stay in the processor's cache.
 BLOCK_BYTES = 1 << 20
@@ -114,7 +124,11 @@ def list_files(root: Path) -> Listing:
                     queue = linked if child.is_symlink() else waiting
                     queue.append((child.path, child_name + "/"))
                 elif not is_folder and _suffix(child.name)[0] not in SUFFIXES:
-                    listing.ignored += 1
+                    why = _why_not_read(child.name)
+                    if why is None:
+                        listing.ignored += 1
+                    else:
+                        listing.unreadable[child_name] = why
                 elif is_outside and os.path.exists(child.path):
                     listing.unreadable[child_name] = (
                         "it is a link that leads out of LANDING_DIR; move what it points at into it"
@@ -137,6 +151,14 @@ def _suffix(name: str) -> tuple[str, str]:
     """(ending of a landing file, ending of an archive) of a file name, in lower case."""
     stem, suffix = os.path.splitext(name.lower())
     return (os.path.splitext(stem)[1], suffix) if suffix in COMPRESSIONS else (suffix, "")
+
+
+def _why_not_read(name: str) -> str | None:
+    """Of a name that is no landing file's: why it is not read, if it may well hold webhooks."""
+    suffix, compression = _suffix(name)
+    if not suffix and not compression:  # README, LICENSE
+        return None
+    return _OTHER_ENDINGS.get(suffix)
 
 
 def _landing_file(entry: os.DirEntry[str], name: str) -> LandingFile:

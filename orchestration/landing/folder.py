@@ -27,8 +27,7 @@ def check_folder(connection: duckdb.DuckDBPyConnection | None, settings: Setting
     """Whether the next load can begin; reads only, `connection` is None where no warehouse is yet.
 
     A warehouse belongs to the folder it was made from. The same folder at another place is known by
-    its files: at least one that was loaded is there, and none that is there has changed. Raises
-    LandingError.
+    its files: of those that were loaded and are there, most are as they were. Raises LandingError.
     """
     root = settings.landing_dir
     if not root.is_dir():
@@ -47,9 +46,9 @@ def check_folder(connection: duckdb.DuckDBPyConnection | None, settings: Setting
             )
     elif former is not None and former != _place(root) and not _is_same(root, known):
         raise LandingError(
-            f"The warehouse {settings.warehouse_path} was made from {former}, and LANDING_DIR={root} has "
-            "none of its files unchanged: give each landing folder a WAREHOUSE_PATH and a PUBLISH_DIR "
-            "of its own; if it is the same folder, moved, bring one of its loaded files back into it."
+            f"The warehouse {settings.warehouse_path} was made from {former}, and of the files that were loaded "
+            f"from there most are not in LANDING_DIR={root}, or have changed: give each landing folder a "
+            "WAREHOUSE_PATH and a PUBLISH_DIR of its own; if it is the same folder, moved, bring them back into it."
         )
 
 
@@ -87,15 +86,14 @@ def _known(
 def _is_same(root: Path, known: dict[str, tuple[int, str]]) -> bool:
     there = [file for file in list_files(root).files if file.name in known]
     there.sort(key=lambda file: known[file.name][0])
-    compared = 0
+    compared, same = 0, []
     for file in there:
         size, digest = known[file.name]
-        if compared and compared + size > COMPARED_BYTES:
+        if same and compared + size > COMPARED_BYTES:
             break
-        if _digest(file, size) != digest:
-            return False
+        same.append(_digest(file, size) == digest)
         compared += size
-    return compared > 0
+    return 2 * sum(same) > len(same)
 
 
 def _digest(file: LandingFile, size: int) -> str | None:
