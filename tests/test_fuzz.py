@@ -17,7 +17,7 @@ from tests.command import new_folder, orchestration, published
 from tests.mutations import mutate, sound_record
 from tests.properties import generator
 
-RECORDS = int(os.environ.get("FUZZED_RECORDS", "3000"))
+RECORDS = int(os.environ.get("FUZZED_RECORDS", "1000"))
 SEED = int(os.environ.get("PROPERTY_SEED", "1"))
 A_RUN = 5000
 # So many histories share one portfolio, with their ids, phones and usernames: they meet and collide.
