@@ -71,8 +71,10 @@ def a_large_body() -> Iterator[wire.Record]:
     first, *others = (
         wire.message(at(n), bsuid=f"BR.4{n:06}", phone=phone(n), waba="6") for n in range(10 * MANY)
     )
+    value = first["body"]["entry"][0]["changes"][0]["value"]
     for other in others:
-        first["body"]["entry"] += other["body"]["entry"]
+        for name in ("contacts", "messages"):
+            value[name] += other["body"]["entry"][0]["changes"][0]["value"][name]
     yield first
 
 
