@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -192,5 +193,7 @@ def interrupt() -> None:
 
     for adapter in FACTORY.adapters.values():
         for connection in list(adapter.connections.thread_connections.values()):
-            if connection.state == "open":
-                connection.handle.cursor().interrupt()
+            # dbt may close it meanwhile
+            with contextlib.suppress(duckdb.ConnectionException):
+                if connection.state == "open":
+                    connection.handle.cursor().interrupt()
