@@ -1,3 +1,4 @@
+import contextlib
 import os
 import sys
 
@@ -5,9 +6,7 @@ from orchestration.cli import main
 
 code = main()
 for stream in (sys.stdout, sys.stderr):
-    try:
+    with contextlib.suppress(OSError):
         stream.flush()
-    except OSError:
-        pass
 # not the long way out: it takes a second, and DuckDB aborts when Python ends under a query that dbt still has under way
 os._exit(code)
