@@ -54,8 +54,7 @@ WITHOUT_KEY = {
     "int_identity__phone_only",
     "int_identity__phone_assignment",
     "int_identity__attested_phone",
-    # one row for each way it was seen, and no column says which
-    "int_identity__node_profile",
+    "int_identity__customer_sighting",
     # whoever writes with and without a phone in one second turns more than once in it
     "int_customer__phone_visibility",
 }

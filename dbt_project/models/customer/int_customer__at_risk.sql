@@ -5,15 +5,8 @@ with
 
 sightings as (
 
-    select * from {{ ref('int_identity__sighting') }}
-    where bsuid is not null and phone is not null and observation_kind <> 'history'
-
-),
-
-assignments as (
-
-    select * from {{ ref('int_identity__phone_assignment') }}
-    where node_id is not null and observation_kind <> 'history'
+    select * from {{ ref('int_identity__customer_sighting') }}
+    where phone is not null and observation_kind <> 'history'
 
 ),
 
@@ -49,36 +42,14 @@ accounts as (
 ),
 
 -- Only who wears a username can be at risk.
-wearers as (
-
-    select distinct
-        customer_nodes.portfolio_id,
-        customer_nodes.node_id,
-        customer_nodes.customer_key
-    from customer_nodes
-    inner join history using (customer_key)
-
-),
-
 shown as (
 
-    select
-        wearers.customer_key,
-        sightings.phone,
-        sightings.evidence_at as shown_at
+    select distinct
+        customer_key,
+        phone,
+        evidence_at as shown_at
     from sightings
-    inner join wearers
-        on sightings.portfolio_id = wearers.portfolio_id
-        and {{ bsuid_node('sightings.bsuid') }} = wearers.node_id
-    union
-    select
-        wearers.customer_key,
-        assignments.phone,
-        assignments.evidence_at as shown_at
-    from assignments
-    inner join wearers
-        on assignments.portfolio_id = wearers.portfolio_id
-        and assignments.node_id = wearers.node_id
+    semi join history using (customer_key)
 
 ),
 
@@ -86,12 +57,12 @@ shown as (
 attested_phones as (
 
     select distinct
-        wearers.customer_key,
+        customer_nodes.customer_key,
         attested.phone
     from attested
-    inner join wearers
-        on attested.portfolio_id = wearers.portfolio_id
-        and {{ bsuid_node('attested.bsuid') }} = wearers.node_id
+    inner join customer_nodes
+        on attested.portfolio_id = customer_nodes.portfolio_id
+        and {{ bsuid_node('attested.bsuid') }} = customer_nodes.node_id
 
 ),
 

@@ -1,38 +1,29 @@
 {{ config(materialized='incremental', pre_hook="{{ forget_touched_islands() }}") }}
 
--- When each business number last dealt with a customer, over all of their nodes.
+-- When each business number last dealt with a customer, and last saw their phone: windows are per number.
 with
 
-node_numbers as (
+sightings as (
 
-    select * from {{ ref('int_identity__node_business_number') }}
-
-),
-
-customer_nodes as (
-
-    select * from {{ ref('int_identity__customer_node') }}
+    select * from {{ ref('int_identity__customer_sighting') }} where phone_number_id is not null
 
 ),
 
 final as (
 
     select
-        min(customer_nodes.island_id) as island_id,
-        customer_nodes.customer_key,
-        node_numbers.portfolio_id,
-        node_numbers.phone_number_id,
-        min(node_numbers.first_seen_at) as first_seen_at,
-        max(node_numbers.last_seen_at) as last_seen_at,
-        max(node_numbers.phone_last_seen_at) as phone_last_seen_at,
-        arg_max(node_numbers.last_phone, (node_numbers.phone_last_seen_at, node_numbers.last_phone))
-            filter (where node_numbers.last_phone is not null) as last_phone,
-        sum(node_numbers.observation_count) as observation_count
-    from node_numbers
-    inner join customer_nodes
-        on node_numbers.portfolio_id = customer_nodes.portfolio_id
-        and node_numbers.node_id = customer_nodes.node_id
-    group by customer_nodes.customer_key, node_numbers.portfolio_id, node_numbers.phone_number_id
+        min(island_id) as island_id,
+        customer_key,
+        portfolio_id,
+        phone_number_id,
+        min(seen_at) as first_seen_at,
+        max(seen_at) as last_seen_at,
+        max(evidence_at) filter (where phone is not null and observation_kind <> 'history') as phone_last_seen_at,
+        arg_max(phone, (evidence_at, phone))
+            filter (where phone is not null and observation_kind <> 'history') as last_phone,
+        count(*) as observation_count
+    from sightings
+    group by customer_key, portfolio_id, phone_number_id
 
 )
 

@@ -3,23 +3,9 @@
 -- What a customer last showed of themselves, over all of their nodes.
 with
 
-preferences as (
+sightings as (
 
-    select * from {{ ref('int_identity__sighting') }}
-    where observation_kind = 'preference' and item_type is not null
-
-),
-
-assignments as (
-
-    select * from {{ ref('int_identity__phone_assignment') }}
-    where node_id is not null and observation_kind = 'preference' and item_type is not null
-
-),
-
-node_profiles as (
-
-    select * from {{ ref('int_identity__node_profile') }}
+    select * from {{ ref('int_identity__customer_sighting') }}
 
 ),
 
@@ -51,27 +37,21 @@ holder_changes as (
 shown as (
 
     select
-        min(customer_nodes.island_id) as island_id,
-        customer_nodes.portfolio_id,
-        customer_nodes.customer_key,
-        bool_or(customer_nodes.node_kind = 'bsuid') as has_bsuid,
-        arg_max(node_profiles.profile_name, (node_profiles.named_at, node_profiles.profile_name))
-            filter (where node_profiles.profile_name is not null) as profile_name,
+        min(island_id) as island_id,
+        portfolio_id,
+        customer_key,
+        bool_or(node_kind = 'bsuid') as has_bsuid,
+        arg_max(profile_name, (seen_at, received_at, event_id, profile_name))
+            filter (where profile_name is not null) as profile_name,
         coalesce(
-            arg_max(
-                node_profiles.is_newest_inbound_with_phone,
-                (node_profiles.newest_inbound_at, node_profiles.is_newest_inbound_with_phone)
-            )
-                filter (where node_profiles.newest_inbound_at is not null),
+            arg_max(phone is not null, (evidence_at, received_at, event_id, phone is not null))
+                filter (where is_live_inbound),
             true
         ) as is_newest_inbound_with_phone,
-        min(node_profiles.first_seen_at) as first_seen_at,
-        max(node_profiles.last_seen_at) as last_seen_at
-    from node_profiles
-    inner join customer_nodes
-        on node_profiles.portfolio_id = customer_nodes.portfolio_id
-        and node_profiles.node_id = customer_nodes.node_id
-    group by customer_nodes.portfolio_id, customer_nodes.customer_key
+        min(seen_at) as first_seen_at,
+        max(seen_at) as last_seen_at
+    from sightings
+    group by portfolio_id, customer_key
 
 ),
 
@@ -99,18 +79,13 @@ held as (
 choices as (
 
     select
-        customer_nodes.portfolio_id,
-        customer_nodes.customer_key,
-        arg_max(preferences.item_type, (preferences.occurred_at, preferences.event_id)) as preference,
-        max(preferences.occurred_at) as chosen_at
-    from preferences
-    left join assignments
-        on preferences.portfolio_id = assignments.portfolio_id
-        and preferences.event_id = assignments.event_id
-    inner join customer_nodes
-        on preferences.portfolio_id = customer_nodes.portfolio_id
-        and coalesce({{ bsuid_node('preferences.bsuid') }}, assignments.node_id) = customer_nodes.node_id
-    group by customer_nodes.portfolio_id, customer_nodes.customer_key
+        portfolio_id,
+        customer_key,
+        arg_max(item_type, (occurred_at, event_id)) as preference,
+        max(occurred_at) as chosen_at
+    from sightings
+    where observation_kind = 'preference' and item_type is not null
+    group by portfolio_id, customer_key
 
 ),
 

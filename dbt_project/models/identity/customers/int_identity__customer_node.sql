@@ -7,9 +7,16 @@ nodes as (
 
 ),
 
+links as (
+
+    select * from {{ ref('int_identity__link') }}
+
+),
+
+-- Customers are the connected components over links; each is named by its smallest node.
 clusters as (
 
-    select * from {{ ref('int_identity__cluster') }}
+    {{ connected_components('links', ['portfolio_id'], 'left_node_id', 'right_node_id') }}
 
 ),
 

@@ -52,12 +52,6 @@ overrides as (
 
 ),
 
-clusters as (
-
-    select * from {{ ref('int_identity__cluster') }}
-
-),
-
 customer_nodes as (
 
     select * from {{ ref('int_identity__customer_node') }}
@@ -273,18 +267,18 @@ judged_overrides as (
         overrides.*,
         case
             when overrides.problem is not null then overrides.problem
-            when overrides.decision = 'cannot_link' and left_cluster.label_id = right_cluster.label_id
+            when overrides.decision = 'cannot_link' and left_side.customer_key = right_side.customer_key
                 then 'still_joined_otherwise'
             when overrides.decision = 'cannot_link' and inferred.left_node_id is null
                 then 'no_such_link'
         end as final_problem
     from overrides
-    left join clusters as left_cluster
-        on overrides.portfolio_id = left_cluster.portfolio_id
-        and overrides.left_node_id = left_cluster.node_id
-    left join clusters as right_cluster
-        on overrides.portfolio_id = right_cluster.portfolio_id
-        and overrides.right_node_id = right_cluster.node_id
+    left join customer_nodes as left_side
+        on overrides.portfolio_id = left_side.portfolio_id
+        and overrides.left_node_id = left_side.node_id
+    left join customer_nodes as right_side
+        on overrides.portfolio_id = right_side.portfolio_id
+        and overrides.right_node_id = right_side.node_id
     left join (
         select portfolio_id, left_node_id, right_node_id from successions where decision = 'cut'
         union all

@@ -13,9 +13,24 @@ segments as (
 
 ),
 
+changes as (
+
+    select * from {{ ref('int_identity__change_side') }}
+
+),
+
+-- Who told to have come to a phone: what fails there before anybody is seen on it was meant for them.
 arrivals as (
 
-    select * from {{ ref('int_identity__phone_arrival') }}
+    select
+        portfolio_id,
+        new_phone as phone,
+        changed_at as gap_from,
+        min(coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id)) as node_id
+    from changes
+    where new_phone is not null
+    group by all
+    having count(distinct coalesce({{ bsuid_node('old_bsuid') }}, old_phone_node_id)) = 1
 
 ),
 
@@ -52,6 +67,7 @@ final as (
         placed.phone_number_id,
         placed.observation_kind,
         placed.received_at,
+        placed.occurred_at,
         placed.evidence_at,
         placed.seen_at,
         placed.direction,

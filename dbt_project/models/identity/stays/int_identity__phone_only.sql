@@ -7,9 +7,9 @@ observations as (
 
 ),
 
-holders as (
+claims as (
 
-    select * from {{ ref('int_identity__phone_holder') }}
+    select * from {{ ref('int_identity__claim') }}
 
 ),
 
@@ -54,6 +54,23 @@ phone_only as (
         on observations.portfolio_id = aliases.portfolio_id
         and observations.phone = aliases.phone
     where observations.bsuid is null and observations.phone is not null
+
+),
+
+holders as (
+
+    select
+        *,
+        coalesce(
+            lead(valid_from) over (partition by portfolio_id, phone order by valid_from),
+            {{ end_of_time() }}
+        ) as followed_at,
+        -- between the last sighting of one holder and the first of the next, nobody knows
+        case
+            when next_bsuid <> bsuid and close_reason in ('other_bsuid', 'other_phone')
+                then last_paired_at
+        end as uncertain_after
+    from claims
 
 ),
 
