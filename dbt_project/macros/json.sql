@@ -192,6 +192,20 @@
     from_json({{ column }}, '{{ tojson(shape) | replace('"text"', '"VARCHAR"') }}')
 {%- endmacro %}
 
+{% macro spark__json_read(column, shape) -%}
+    from_json({{ column }}, '{{ spark_type(shape) }}')
+{%- endmacro %}
+
+{% macro spark_type(shape) -%}
+    {%- if shape is mapping -%}
+        struct<{% for key, part in shape.items() %}`{{ key }}`: {{ spark_type(part) }}{{ ', ' if not loop.last }}{% endfor %}>
+    {%- elif shape is string -%}
+        string
+    {%- else -%}
+        array<{{ spark_type(shape[0]) }}>
+    {%- endif -%}
+{%- endmacro %}
+
 {#- The part of a JSON text that stands at a path like a.b[0].c, as compact JSON text. -#}
 {% macro json_part(column, path) -%}
     {{ return(adapter.dispatch('json_part')(column, path)) }}
@@ -199,6 +213,10 @@
 
 {% macro duckdb__json_part(column, path) -%}
     cast(json_extract({{ column }}, '$.' || {{ path }}) as varchar)
+{%- endmacro %}
+
+{% macro spark__json_part(column, path) -%}
+    get_json_object({{ column }}, '$.' || {{ path }})
 {%- endmacro %}
 
 {#- A JSON text that this engine can read. Half an emoji, as left behind by a sender that cuts texts,
@@ -222,4 +240,8 @@
             )
         else {{ column }}
     end
+{%- endmacro %}
+
+{% macro spark__readable_json(column) -%}
+    {{ column }}
 {%- endmacro %}
