@@ -198,7 +198,7 @@
 
 {% macro spark_type(shape) -%}
     {%- if shape is mapping -%}
-        struct<{% for key, part in shape.items() %}`{{ key }}`: {{ spark_type(part) }}{{ ', ' if not loop.last }}{% endfor %}>
+        struct<{% for key, part in shape.items() %}{{ key }}: {{ spark_type(part) }}{{ ', ' if not loop.last }}{% endfor %}>
     {%- elif shape is string -%}
         string
     {%- else -%}

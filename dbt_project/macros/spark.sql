@@ -9,3 +9,8 @@
 {% macro spark__persist_constraints(relation, model) %}{% endmacro %}
 
 {% macro spark__persist_docs(relation, model, for_relation=true, for_columns=true) %}{% endmacro %}
+
+{#- Fixtures of unit tests are read as DuckDB's SQL too. -#}
+{% macro spark__escape_single_quotes(expression) -%}
+    {{ expression | replace("'", "''") }}
+{%- endmacro %}

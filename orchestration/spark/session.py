@@ -20,9 +20,10 @@ from pyspark.sql import DataFrame, SparkSession
 from orchestration.project import PLUGINS
 from orchestration.spark.sql import Translation
 
-# What dbt sends: its comment, what it makes of a query if anything, the query.
+# What dbt sends: comments, what it makes of a query if anything, the query.
 STATEMENT = re.compile(
-    r"\s*(?:/\*.*?\*/)?\s*(?:(?P<makes>create\s.*?\sas\s*\n)|(?=with\b|select\b|\())(?P<query>.*)",
+    r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
+    r"(?:(?P<makes>create\s.*?\sas\s*\n)|(?=with\b|select\b|\())(?P<query>.*)",
     re.DOTALL | re.IGNORECASE,
 )
 SETTINGS = {
@@ -102,7 +103,9 @@ def understanding(spark: SparkSession) -> Iterator[None]:
 def run(spark: SparkSession, statement: str) -> DataFrame:
     """Run a statement of dbt's, its query being DuckDB's SQL."""
     if said := STATEMENT.fullmatch(statement):
-        statement = (said["makes"] or "") + translated(spark, said["query"])
+        # dbt-spark's own quotes stand in what dbt-core writes around a model
+        query = said["query"].replace("`", '"')
+        statement = (said["makes"] or "") + translated(spark, query)
     return spark.sql(statement)
 
 

@@ -45,7 +45,9 @@ def best(name: str) -> Callable[[exp.Func], exp.Expression]:
 def hashed(*values: exp.Expression) -> exp.Expression:
     """A number of 63 bits, which DuckDB's UBIGINT and Spark's BIGINT both hold; to Spark's hash nulls are not there."""
     parts = [part for value in values for part in (value, call("isnull", value))]
-    return exp.paren(exp.BitwiseAnd(this=call("xxhash64", *parts), expression=exp.Literal.number(2**63 - 1)))
+    return exp.paren(
+        exp.BitwiseAnd(this=call("xxhash64", *parts), expression=exp.Literal.number(2**63 - 1))
+    )
 
 
 def resized(elements: exp.Expression, size: exp.Expression) -> exp.Expression:
@@ -107,7 +109,9 @@ def series(node: exp.GenerateSeries) -> exp.Expression:
     start, end = node.args["start"], node.args["end"]
     if not node.args.get("is_end_exclusive"):
         return call("sequence", start, end, node.args.get("step"))
-    return call("slice", call("sequence", start, end), exp.Literal.number(1), end.copy() - start.copy())
+    return call(
+        "slice", call("sequence", start, end), exp.Literal.number(1), end.copy() - start.copy()
+    )
 
 
 def window(node: exp.Window) -> exp.Expression:
@@ -221,7 +225,9 @@ class Translation:
         names = dict.fromkeys(itertools.chain(*sides.values()))
         for side, own in sides.items():
             columns = [
-                exp.column(name, quoted=True) if name in own else exp.alias_(exp.null(), name, quoted=True)
+                exp.column(name, quoted=True)
+                if name in own
+                else exp.alias_(exp.null(), name, quoted=True)
                 for name in names
             ]
             union.set(side, exp.select(*columns).from_(union.args[side].subquery("side")))
@@ -292,27 +298,23 @@ def replace_columns(select: exp.Select) -> None:
 
 
 def spread_lists(select: exp.Select) -> None:
-    """Lists unnested in one select: DuckDB puts their elements side by side, Spark all beside all."""
+    """Makes rows of lists as DuckDB does."""
     spots = [spot for projection in select.expressions for spot in spread(projection)]
+    alone = len(spots) == 1 and isinstance(spots[0], exp.Explode)
     if spots and select.args.get("group"):
-        return group_first(select)
-    if len(spots) == 1 and isinstance(spots[0], exp.Explode):
-        (spot,) = spots
-        if spot.parent is select:  # without a name of its own: the fields of one struct
-            spot.replace(call("inline", array([spot.this])))
-            return
-        if isinstance(spot.parent, exp.Alias):
-            return
-    if not spots:
-        return
+        group_first(select)
+    elif alone and spots[0].parent is select:  # without a name of its own: the fields of one struct
+        spots[0].replace(call("inline", array([spots[0].this])))
+    elif spots and not (alone and isinstance(spots[0].parent, exp.Alias)):
+        put_side_by_side(select, spots)
+
+
+def put_side_by_side(select: exp.Select, spots: list[exp.Expression]) -> None:
+    """Of several lists DuckDB shows the elements side by side, Spark all beside all."""
     lists = [call("coalesce", elements_of(spot), array([])) for spot in spots]
     for number, spot in enumerate(spots):
-        spot.replace(
-            exp.Dot(
-                this=exp.column("element", "side_by_side"),
-                expression=exp.to_identifier(str(number), quoted=True),
-            )
-        )
+        place = exp.to_identifier(str(number), quoted=True)
+        spot.replace(exp.Dot(this=exp.column("element", "side_by_side"), expression=place))
     names = exp.TableAlias(
         this=exp.to_identifier("side_by_side"), columns=[exp.to_identifier("element")]
     )
@@ -328,7 +330,9 @@ def group_first(select: exp.Select) -> None:
         for spot in list(spread(projection)):
             spot.replace(spot.this)
     columns = [
-        exp.alias_(exp.Explode(this=exp.column(name)), name) if any(spread(projection)) else exp.column(name)
+        exp.alias_(exp.Explode(this=exp.column(name)), name)
+        if any(spread(projection))
+        else exp.column(name)
         for name, projection in zip(grouped.named_selects, select.expressions, strict=True)
     ]
     for part in ("joins", "where", "group", "having"):

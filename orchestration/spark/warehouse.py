@@ -87,9 +87,7 @@ def replace_table(warehouse: DuckDBPyConnection, node: ModelNode, rows: str) -> 
     warehouse.execute(f"insert into {name} by name from {rows}")
     warehouse.execute(f"comment on table {name} is {quoted(node.description)}")
     for column in node.columns.values():
-        warehouse.execute(
-            f"comment on column {name}.{column.name} is {quoted(column.description)}"
-        )
+        warehouse.execute(f"comment on column {name}.{column.name} is {quoted(column.description)}")
 
 
 def is_there(warehouse: DuckDBPyConnection, kind: str, node: ModelNode) -> bool:
