@@ -209,6 +209,8 @@ def interrupt() -> None:
     from dbt.adapters.factory import FACTORY
 
     for adapter in FACTORY.adapters.values():
+        if adapter.type() != "duckdb":  # Spark's end with this process
+            continue
         for connection in list(adapter.connections.thread_connections.values()):
             # dbt may close it meanwhile
             with contextlib.suppress(duckdb.ConnectionException):

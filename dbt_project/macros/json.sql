@@ -226,22 +226,26 @@
 {%- endmacro %}
 
 {% macro duckdb__readable_json(column) -%}
-    {%- set high = '\\\\u[dD][89abAB][0-9a-fA-F]{2}' -%}
-    {%- set low = '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' -%}
     case
         when
             (contains({{ column }}, '\ud') or contains({{ column }}, '\uD'))
             and not json_valid({{ column }})
-            then regexp_replace(
-                {{ column }},
-                '(\\\\|{{ high }}{{ low }})|{{ high }}|{{ low }}',
-                '\1',
-                'g'
-            )
+            then {{ without_half_emojis(column) }}
         else {{ column }}
     end
 {%- endmacro %}
 
+{#- Spark has no json_valid; what is whole stays as it is. -#}
 {% macro spark__readable_json(column) -%}
-    {{ column }}
+    case
+        when contains({{ column }}, '\ud') or contains({{ column }}, '\uD')
+            then {{ without_half_emojis(column) }}
+        else {{ column }}
+    end
+{%- endmacro %}
+
+{% macro without_half_emojis(column) -%}
+    {%- set high = '\\\\u[dD][89abAB][0-9a-fA-F]{2}' -%}
+    {%- set low = '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' -%}
+    regexp_replace({{ column }}, '(\\\\|{{ high }}{{ low }})|{{ high }}|{{ low }}', '\1', 'g')
 {%- endmacro %}

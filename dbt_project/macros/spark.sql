@@ -14,3 +14,12 @@
 {% macro spark__escape_single_quotes(expression) -%}
     {{ expression | replace("'", "''") }}
 {%- endmacro %}
+
+{#- A null in a fixture may be a struct, whose type DuckDB's SQL writes otherwise. -#}
+{% macro spark__safe_cast(field, type) -%}
+    {%- if type.startswith('struct<') -%}
+        from_json(cast({{ field }} as string), '{{ type }}')
+    {%- else -%}
+        cast({{ field }} as {{ type }})
+    {%- endif -%}
+{%- endmacro %}

@@ -7,6 +7,7 @@ expression, `Translation` what takes a query apart.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from sqlglot import exp, parse_one
@@ -50,6 +51,11 @@ def hashed(*values: exp.Expression) -> exp.Expression:
     )
 
 
+def position(elements: exp.Expression, wanted: exp.Expression) -> exp.Expression:
+    """Where an element is not there, DuckDB says null, Spark 0."""
+    return call("nullif", call("array_position", elements, wanted), exp.Literal.number(0))
+
+
 def resized(elements: exp.Expression, size: exp.Expression) -> exp.Expression:
     padded = call("concat", elements, call("array_repeat", exp.null(), size))
     return call("slice", padded, exp.Literal.number(1), size)
@@ -58,7 +64,8 @@ def resized(elements: exp.Expression, size: exp.Expression) -> exp.Expression:
 # Functions that sqlglot does not know.
 FUNCTIONS: Mapping[str, Callable[..., exp.Expression]] = {
     "hash": hashed,
-    "list_position": lambda elements, element: call("array_position", elements, element),
+    "list_min": lambda elements: call("array_min", elements),
+    "list_position": position,
     "list_resize": resized,
 }
 
@@ -83,7 +90,8 @@ def element(node: exp.Bracket) -> exp.Expression:
         return call("slice", node.this, place.this, size)
     if place.is_int:  # sqlglot counts literals from 0
         place = exp.Literal.number(int(place.name) + 1)
-    return call("try_element_at", node.this, exp.cast(place.copy(), "int"))
+    place = call("nullif", exp.cast(place.copy(), "int"), exp.Literal.number(0))
+    return call("try_element_at", node.this, place)
 
 
 def signed(node: exp.DataType) -> exp.Expression:
@@ -124,6 +132,15 @@ def window(node: exp.Window) -> exp.Expression:
     return call("size", said)
 
 
+def replaced(node: exp.RegexpReplace) -> exp.Expression:
+    r"""What DuckDB calls \1 is $1 to Spark."""
+    said = node.copy()
+    said.set(
+        "replacement", exp.Literal.string(re.sub(r"\\(\d)", r"$\1", node.args["replacement"].name))
+    )
+    return said
+
+
 def whole_match(node: exp.RegexpFullMatch) -> exp.Expression:
     start, end = exp.Literal.string(r"\A(?:"), exp.Literal.string(r")\z")
     pattern = call("concat", start, node.expression, end)
@@ -140,6 +157,7 @@ WORDS: Mapping[type[exp.Expression], Callable[[exp.Expression], exp.Expression]]
     exp.ArgMax: best("max_by"),
     exp.ArgMin: best("min_by"),
     exp.ArrayConcat: concatenated,
+    exp.ArrayPosition: lambda node: position(node.this, node.expression),
     exp.Bracket: element,
     exp.DataType: signed,
     exp.DateDiff: difference,
@@ -147,6 +165,7 @@ WORDS: Mapping[type[exp.Expression], Callable[[exp.Expression], exp.Expression]]
     exp.Interval: interval,
     exp.Length: lambda node: call("size", node.this),  # models ask it of lists alone
     exp.RegexpFullMatch: whole_match,
+    exp.RegexpReplace: replaced,
     exp.TimeToStr: written_time,
     exp.UnixToTime: lambda node: exp.cast(call("timestamp_micros", node.this), "timestamp_ntz"),
     exp.Window: window,
@@ -282,10 +301,13 @@ def say(query: exp.Query) -> None:
 
 
 def is_beyond_spark(query: exp.Query) -> bool:
+    """Whether its own CTEs recur, or one of them, which has none of its own, asks for components."""
     with_ = query.args.get("with_")
-    return bool(with_ and with_.args.get("recursive")) or any(
-        function.name == "components_of" for function in query.find_all(exp.Anonymous)
-    )
+    if with_ is None:
+        return False
+    innermost = [cte.this for cte in with_.expressions if not cte.this.args.get("with_")]
+    functions = (function for inner in innermost for function in inner.find_all(exp.Anonymous))
+    return bool(with_.args.get("recursive")) or any(f.name == "components_of" for f in functions)
 
 
 def replace_columns(select: exp.Select) -> None:
@@ -303,8 +325,12 @@ def spread_lists(select: exp.Select) -> None:
     alone = len(spots) == 1 and isinstance(spots[0], exp.Explode)
     if spots and select.args.get("group"):
         group_first(select)
-    elif alone and spots[0].parent is select:  # without a name of its own: the fields of one struct
-        spots[0].replace(call("inline", array([spots[0].this])))
+    elif (
+        alone and spots[0].parent is select
+    ):  # without a name of its own: the fields of a struct, or of a list of them
+        structs = spots[0].this
+        is_list = isinstance(structs, exp.Array)
+        spots[0].replace(call("inline", structs if is_list else array([structs])))
     elif spots and not (alone and isinstance(spots[0].parent, exp.Alias)):
         put_side_by_side(select, spots)
 
