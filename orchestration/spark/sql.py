@@ -322,17 +322,19 @@ def replace_columns(select: exp.Select) -> None:
 def spread_lists(select: exp.Select) -> None:
     """Makes rows of lists as DuckDB does."""
     spots = [spot for projection in select.expressions for spot in spread(projection)]
-    alone = len(spots) == 1 and isinstance(spots[0], exp.Explode)
+    place = spots[0].parent if len(spots) == 1 and isinstance(spots[0], exp.Explode) else None
     if spots and select.args.get("group"):
         group_first(select)
-    elif (
-        alone and spots[0].parent is select
-    ):  # without a name of its own: the fields of a struct, or of a list of them
-        structs = spots[0].this
-        is_list = isinstance(structs, exp.Array)
-        spots[0].replace(call("inline", structs if is_list else array([structs])))
-    elif spots and not (alone and isinstance(spots[0].parent, exp.Alias)):
+    elif place is select:
+        show_fields(spots[0])
+    elif spots and not isinstance(place, exp.Alias):
         put_side_by_side(select, spots)
+
+
+def show_fields(spot: exp.Explode) -> None:
+    """Unnested without a name: the columns are the fields of a struct, or of a list of them."""
+    is_list = isinstance(spot.this, exp.Array)
+    spot.replace(call("inline", spot.this if is_list else array([spot.this])))
 
 
 def put_side_by_side(select: exp.Select, spots: list[exp.Expression]) -> None:
@@ -355,6 +357,7 @@ def group_first(select: exp.Select) -> None:
     for projection in grouped.expressions:
         for spot in list(spread(projection)):
             spot.replace(spot.this)
+    say(grouped)
     columns = [
         exp.alias_(exp.Explode(this=exp.column(name)), name)
         if any(spread(projection))
@@ -395,6 +398,7 @@ def take_nearest(join: exp.Join) -> None:
     )
     rows = exp.select("*").from_(join.this.copy()).where(join.args["on"].copy())
     rows = rows.order_by(nearest).limit(1)
+    say(rows)
     alias = exp.TableAlias(this=exp.to_identifier(join.this.alias_or_name))
     join.set("method", None)
     join.set("on", exp.true())
