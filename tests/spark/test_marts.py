@@ -64,9 +64,10 @@ def a_chain() -> Iterator[wire.Record]:
 
 
 def a_crowd() -> Iterator[wire.Record]:
-    """One phone that thousands of BSUIDs show."""
+    """Phones that fifty BSUIDs show each; the last one shows the next phone too, so that all are one island."""
     for n in range(CROWD):
         at = START + timedelta(minutes=n)
-        yield wire.message(
-            at, bsuid=f"BR.1{n:06}", phone="5511900000001", name=f"Ana {n}", waba="2"
-        )
+        for phone in {n // 50, (n + 1) // 50}:
+            yield wire.message(
+                at, bsuid=f"BR.1{n:06}", phone=f"55119{80000000 + phone}", name=f"Ana {n}", waba="2"
+            )
