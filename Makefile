@@ -30,6 +30,11 @@ $(VENV)/.browser: requirements-browser.lock $(VENV)/.dev
 	@$(INSTALL) -r requirements-browser.lock
 	@touch $@
 
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.dev
+	@command -v java >/dev/null || { echo "Spark needs Java 17 or newer: install it (Debian: apt-get install openjdk-17-jre-headless)."; exit 1; }
+	@$(INSTALL) -r requirements-spark.lock
+	@touch $@
+
 $(VENV)-lint/.installed: requirements-lint.lock
 	@$(PYTHON) -m venv $(VENV)-lint
 	@$(VENV)-lint/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lint.lock
@@ -40,7 +45,7 @@ $(VENV)-lint/.installed: requirements-lint.lock
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 export ID OUT REASON REQUESTED_BY QUERY EVENTS PROFILE PROFILES PERSONS SEED
 
-.PHONY: run doctor retry test test-browser screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain forget export retain sbom publish sql metrics clean help dagster-home
+.PHONY: run doctor retry test test-browser test-spark parity screenshots chromium test-deep bench accuracy dev receive dashboard lint docs explain forget export retain sbom publish sql metrics clean help dagster-home
 
 run: $(VENV)/.installed ## Land, resolve, check and publish LANDING_DIR (the sample if unset), then show the result; FULL=1 works all out anew
 	@$(BIN)/python -m orchestration run
@@ -56,6 +61,12 @@ test: $(VENV)/.dev ## Every test: pytest and the dbt unit tests
 
 test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
 	@$(BIN)/python -m pytest tests/browser
+
+test-spark: $(VENV)/.spark ## The models on Spark, on a cluster of two workers: dbt's own tests, and every mart equal to DuckDB's
+	@$(BIN)/python -m pytest tests/spark
+
+parity: $(VENV)/.spark ## Every mart of DuckDB and of Spark compared: make parity [EVENTS=20000] [PROFILE=hostile]
+	@$(BIN)/python -m tests.spark.parity
 
 screenshots: chromium $(VENV)/.browser ## The README's pictures of the dashboard, anew
 	@$(BIN)/python -m pytest tests/browser -k screenshots --screenshots docs/images

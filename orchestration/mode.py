@@ -79,12 +79,14 @@ def decide(
 
     Raises UserError when the warehouse cannot be read.
     """
-    now = digests(seeds, variables)
+    now = digests(seeds, variables) | {"the engine": settings.dbt_target}
     with open_warehouse(settings) as warehouse:
         (load_id,) = warehouse.execute("select coalesce(max(load_id), 0) from raw.load").fetchone()
         row = warehouse.execute("select digest, completed_at from main.complete_run").fetchone()
     if full_refresh:
         why = "asked to"
+    elif settings.dbt_target == "spark":
+        why = "Spark adds nothing"
     elif row is None:
         why = "there was no complete run yet"
     elif row[0] is None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -40,6 +41,7 @@ class DbtError(UserError):
 def environment(settings: Settings) -> dict[str, str]:
     """What profiles.yml reads."""
     return {
+        "DBT_TARGET": settings.dbt_target,
         "WAREHOUSE_PATH": str(settings.warehouse_path),
         "DUCKDB_THREADS": str(settings.duckdb_threads),
         "DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
@@ -85,16 +87,16 @@ def parse(
     `variables` are dbt vars, as `--vars` takes them. `written` leaves its JSON in TARGET, for other programs.
     """
     given = json.dumps(variables or {}, sort_keys=True)
-    return _parse(settings.warehouse_path.name, given, written)
+    return _parse(settings.dbt_target, settings.warehouse_path.name, given, written)
 
 
 @cache
-def _parse(database: str, variables: str, written: bool) -> Manifest:
+def _parse(target: str, database: str, variables: str, written: bool) -> Manifest:
     # a name without its folder: relations bear it, and dbt reads all files anew when it changes
     arguments = ["parse", "--quiet", "--write-json" if written else "--no-write-json"]
     if variables != "{}":
         arguments += ["--vars", variables, "--no-partial-parse"]
-    result = invoke(arguments, {"WAREHOUSE_PATH": database})
+    result = invoke(arguments, {"DBT_TARGET": target, "WAREHOUSE_PATH": database})
     if not result.success:
         raise DbtError(f"dbt cannot read dbt_project: {str(result.exception).strip()[-2000:]}")
     return result.result
@@ -116,6 +118,11 @@ def build(
     gets dbt's events, from any thread. Returns what dbt says of each node. Raises DbtError naming what
     failed.
     """
+    if settings.dbt_target == "spark":
+        # seeds are CSV, which DuckDB reads
+        by_duckdb = settings.model_copy(update={"dbt_target": "duckdb"})
+        build(by_duckdb, seeds, full_refresh=True, variables=variables, command=("seed", "--quiet"))
+        command = (*command, "--exclude-resource-type", "seed")
     manifest = parse(settings, variables)
     # of this warehouse alone, which has one run at a time
     folder = TARGET / hashlib.sha256(str(settings.warehouse_path).encode()).hexdigest()[:12]
@@ -132,11 +139,21 @@ def build(
         arguments.append("--full-refresh")
     if variables:
         arguments += ["--vars", json.dumps(variables, sort_keys=True)]
-    result = invoke(arguments, environment(settings), manifest, on_event)
-    if not result.success:
-        raise DbtError(failure(result, settings))
+    with engine(settings, manifest):
+        result = invoke(arguments, environment(settings), manifest, on_event)
+        if not result.success:
+            raise DbtError(failure(result, settings))
     shutil.rmtree(folder, ignore_errors=True)
     return result.result
+
+
+def engine(settings: Settings, manifest: Manifest) -> AbstractContextManager[None]:
+    """What builds the models while it lasts: DuckDB is part of dbt-duckdb, Spark is made ready and its tables fetched."""
+    if settings.dbt_target != "spark":
+        return contextlib.nullcontext()
+    from orchestration.spark.warehouse import on_spark  # an extra of its own
+
+    return on_spark(settings, manifest)
 
 
 def document(settings: Settings) -> None:
@@ -192,6 +209,8 @@ def interrupt() -> None:
     from dbt.adapters.factory import FACTORY
 
     for adapter in FACTORY.adapters.values():
+        if adapter.type() != "duckdb":  # Spark's end with this process
+            continue
         for connection in list(adapter.connections.thread_connections.values()):
             # dbt may close it meanwhile
             with contextlib.suppress(duckdb.ConnectionException):

@@ -39,11 +39,12 @@ class Build:
     """A warehouse in `folder` that takes in records run by run.
 
     `variables` are dbt vars; `seeds` maps a seed to its rows. `run` may be called again with more
-    records: it loads only these, as a second run of the pipeline would.
+    records: it loads only these, as a second run of the pipeline would. `target` is that of dbt.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, target: str = "duckdb") -> None:
         self.folder = folder
+        self.target = target
         self.landing = folder / "landing"
         self.landing.mkdir(parents=True, exist_ok=True)
         self.warehouse = folder / WAREHOUSE
@@ -67,6 +68,7 @@ class Build:
             landing_dir=self.landing,
             warehouse_path=self.warehouse,
             publish_dir=self.folder / "published",
+            dbt_target=self.target,
         )
 
     def land(self) -> None:

@@ -2,13 +2,10 @@
     Connected components of the edges in a CTE, within a scope (columns, or none): one row per node that has an
     edge, with the smallest node of its component. Nodes without edges are components of their own and
     are left out.
--#}
-{% macro connected_components(edges, scope, left_node, right_node) -%}
-    {{ return(adapter.dispatch('connected_components')(edges, scope, left_node, right_node)) }}
-{%- endmacro %}
 
-{#- Over numbers, by the function that plugins/connected_components.py adds: recursion takes ten times as long. -#}
-{% macro duckdb__connected_components(edges, scope, left_node, right_node) %}
+    Over numbers, by the function that plugins/connected_components.py adds: recursion takes ten times as long.
+-#}
+{% macro connected_components(edges, scope, left_node, right_node) %}
     with
 
     distinct_nodes as (

@@ -3,10 +3,6 @@
 {% macro bsuid_pattern() %}[A-Z]{2}\.[A-Za-z0-9]{1,128}{% endmacro %}
 
 {% macro first_matching(columns, pattern) -%}
-    {{ return(adapter.dispatch('first_matching')(columns, pattern)) }}
-{%- endmacro %}
-
-{% macro duckdb__first_matching(columns, pattern) -%}
     coalesce(
         {%- for column in columns %}
         case when regexp_full_match({{ column }}, '{{ pattern }}') then {{ column }} end
@@ -26,13 +22,9 @@
 {%- endmacro %}
 
 {#- First column that holds a phone number: digits, which some gateways put a plus before or a server name behind. -#}
-{% macro phone_of(columns) -%}
-    {{ return(adapter.dispatch('phone_of')(columns)) }}
-{%- endmacro %}
-
 {% macro phone_pattern() %}\+?([0-9]{5,20})(@s\.whatsapp\.net|@c\.us)?{% endmacro %}
 
-{% macro duckdb__phone_of(columns) -%}
+{% macro phone_of(columns) -%}
     coalesce(
         {%- for column in columns %}
         nullif(regexp_extract({{ column }}, '^{{ phone_pattern() }}$', 1), '')
@@ -48,10 +40,6 @@
 
 {#- R5: a name counts only when it holds a letter or a digit; white space and case do not. -#}
 {% macro normalised_name(column) -%}
-    {{ return(adapter.dispatch('normalised_name')(column)) }}
-{%- endmacro %}
-
-{% macro duckdb__normalised_name(column) -%}
     case
         when regexp_matches({{ column }}, '[\p{L}\p{N}]')
             then lower(trim(regexp_replace(nfc_normalize({{ column }}), '\s+', ' ', 'g')))
@@ -60,10 +48,6 @@
 
 {#- R5: whether a normalised name has more than one word with a letter or a digit in it. -#}
 {% macro has_many_words(name) -%}
-    {{ return(adapter.dispatch('has_many_words')(name)) }}
-{%- endmacro %}
-
-{% macro duckdb__has_many_words(name) -%}
     regexp_matches({{ name }}, '[\p{L}\p{N}][^ ]* (?:[^ ]+ )*[^ ]*[\p{L}\p{N}]')
 {%- endmacro %}
 
@@ -98,10 +82,6 @@
 
 {#- First column that holds something that is no identifier at all: ignored, counted, reviewed. -#}
 {% macro malformed_of(columns) -%}
-    {{ return(adapter.dispatch('malformed_of')(columns)) }}
-{%- endmacro %}
-
-{% macro duckdb__malformed_of(columns) -%}
     coalesce(
         {%- for column in columns %}
         case

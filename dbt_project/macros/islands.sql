@@ -9,19 +9,11 @@
 
 {#- An identifier as a number of 64 bits, within its portfolio. Two that fall on one number share an island: harmless. -#}
 {% macro identifier_key(portfolio_id, identifier) -%}
-    {{ return(adapter.dispatch('identifier_key')(portfolio_id, identifier)) }}
-{%- endmacro %}
-
-{% macro duckdb__identifier_key(portfolio_id, identifier) -%}
     hash({{ portfolio_id }}, {{ identifier }})
 {%- endmacro %}
 
 {#- A number made of several columns, to group or join by instead of by long texts. -#}
 {% macro row_key(columns) -%}
-    {{ return(adapter.dispatch('row_key')(columns)) }}
-{%- endmacro %}
-
-{% macro duckdb__row_key(columns) -%}
     hash({{ columns | join(', ') }})
 {%- endmacro %}
 

@@ -192,6 +192,20 @@
     from_json({{ column }}, '{{ tojson(shape) | replace('"text"', '"VARCHAR"') }}')
 {%- endmacro %}
 
+{% macro spark__json_read(column, shape) -%}
+    from_json({{ column }}, '{{ spark_type(shape) }}')
+{%- endmacro %}
+
+{% macro spark_type(shape) -%}
+    {%- if shape is mapping -%}
+        struct<{% for key, part in shape.items() %}{{ key }}: {{ spark_type(part) }}{{ ', ' if not loop.last }}{% endfor %}>
+    {%- elif shape is string -%}
+        string
+    {%- else -%}
+        array<{{ spark_type(shape[0]) }}>
+    {%- endif -%}
+{%- endmacro %}
+
 {#- The part of a JSON text that stands at a path like a.b[0].c, as compact JSON text. -#}
 {% macro json_part(column, path) -%}
     {{ return(adapter.dispatch('json_part')(column, path)) }}
@@ -201,6 +215,10 @@
     cast(json_extract({{ column }}, '$.' || {{ path }}) as varchar)
 {%- endmacro %}
 
+{% macro spark__json_part(column, path) -%}
+    get_json_object({{ column }}, '$.' || {{ path }})
+{%- endmacro %}
+
 {#- A JSON text that this engine can read. Half an emoji, as left behind by a sender that cuts texts,
     is valid JSON to most and an error to some: it is taken out, the rest of the body stays. -#}
 {% macro readable_json(column) -%}
@@ -208,18 +226,26 @@
 {%- endmacro %}
 
 {% macro duckdb__readable_json(column) -%}
-    {%- set high = '\\\\u[dD][89abAB][0-9a-fA-F]{2}' -%}
-    {%- set low = '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' -%}
     case
         when
             (contains({{ column }}, '\ud') or contains({{ column }}, '\uD'))
             and not json_valid({{ column }})
-            then regexp_replace(
-                {{ column }},
-                '(\\\\|{{ high }}{{ low }})|{{ high }}|{{ low }}',
-                '\1',
-                'g'
-            )
+            then {{ without_half_emojis(column) }}
         else {{ column }}
     end
+{%- endmacro %}
+
+{#- Spark has no json_valid; what is whole stays as it is. -#}
+{% macro spark__readable_json(column) -%}
+    case
+        when contains({{ column }}, '\ud') or contains({{ column }}, '\uD')
+            then {{ without_half_emojis(column) }}
+        else {{ column }}
+    end
+{%- endmacro %}
+
+{% macro without_half_emojis(column) -%}
+    {%- set high = '\\\\u[dD][89abAB][0-9a-fA-F]{2}' -%}
+    {%- set low = '\\\\u[dD][c-fC-F][0-9a-fA-F]{2}' -%}
+    regexp_replace({{ column }}, '(\\\\|{{ high }}{{ low }})|{{ high }}|{{ low }}', '\1', 'g')
 {%- endmacro %}

@@ -112,7 +112,15 @@
     where tree.key is not null and not ends_with(tree.fullkey, ']')
 {%- endmacro %}
 
-{#- One text for all JSON texts with the same keys. -#}
+{#- json_outline has listed them already. -#}
+{% macro spark__json_key_paths(column, relation, columns) -%}
+    select
+        {{ columns | join(', ') }},
+        inline({{ column }})
+    from {{ relation }}
+{%- endmacro %}
+
+{#- One value for all JSON texts with the same keys. -#}
 {% macro json_outline(column) -%}
     {{ return(adapter.dispatch('json_outline')(column)) }}
 {%- endmacro %}
@@ -121,11 +129,11 @@
     json_structure({{ column }})
 {%- endmacro %}
 
-{#- A number from 0 to buckets - 1 that depends on nothing but the value. -#}
-{% macro bucket_of(column, buckets) -%}
-    {{ return(adapter.dispatch('bucket_of')(column, buckets)) }}
+{% macro spark__json_outline(column) -%}
+    key_paths({{ column }})
 {%- endmacro %}
 
-{% macro duckdb__bucket_of(column, buckets) -%}
-    hash({{ column }}) % {{ buckets }}
+{#- True of one in 64 values, whichever engine asks. -#}
+{% macro is_one_in_64(column) -%}
+    md5({{ column }}) < '04'
 {%- endmacro %}

@@ -8,10 +8,6 @@
 {#- Seconds since 1970, as text, to a UTC timestamp; what would lie beyond the year 5000 is
     milliseconds. Null when it is not such a number, or from before there was a WhatsApp Business API. -#}
 {% macro epoch_to_timestamp(column) -%}
-    {{ return(adapter.dispatch('epoch_to_timestamp')(column)) }}
-{%- endmacro %}
-
-{% macro duckdb__epoch_to_timestamp(column) -%}
     case
         when try_cast({{ column }} as bigint) between 1514764800 and 99999999999
             then make_timestamp(try_cast({{ column }} as bigint) * 1000000)
@@ -76,10 +72,6 @@
 
 {#- The elements of a list that only few changes hold, such as their calls or their history. -#}
 {% macro rare_items(list_name) -%}
-    {{ return(adapter.dispatch('rare_items')(list_name)) }}
-{%- endmacro %}
-
-{% macro duckdb__rare_items(list_name) -%}
     {%- set shape = value_shape() -%}
     select
         * exclude (value, detail),
@@ -115,10 +107,6 @@
 
 {#- The contact an item belongs to: by user id, else by phone, else the only one; never by place. -#}
 {% macro contact_of(contacts, user_id, wa_id) -%}
-    {{ return(adapter.dispatch('contact_of')(contacts, user_id, wa_id)) }}
-{%- endmacro %}
-
-{% macro duckdb__contact_of(contacts, user_id, wa_id) -%}
     coalesce(
         list_filter({{ contacts }}, lambda c: c.user_id = {{ user_id }})[1],
         list_filter(

@@ -136,7 +136,7 @@ examined as (
         and items.item_type is not distinct from kinds.item_type
     where
         kinds.item_count <= 1000
-        or {{ bucket_of('coalesce(items.item_id, items.detail)', 64) }} = 0
+        or {{ is_one_in_64('coalesce(items.item_id, items.detail)') }}
 
 ),
 

@@ -8,9 +8,5 @@ where not {{ regex_full_match(column_name, pattern) }}
 {% endtest %}
 
 {% macro regex_full_match(column, pattern) -%}
-    {{ return(adapter.dispatch('regex_full_match')(column, pattern)) }}
-{%- endmacro %}
-
-{% macro duckdb__regex_full_match(column, pattern) -%}
     regexp_full_match({{ column }}, '{{ pattern | replace("'", "''") }}')
 {%- endmacro %}
