@@ -32,6 +32,9 @@ SETTINGS = {
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
     "spark.sql.session.timeZone": "UTC",
     "spark.ui.showConsoleProgress": "false",
+    "spark.sql.join.asofJoin.enabled": "true",
+    # else it makes all pairs that the rest of its condition lets in
+    "spark.sql.join.sortMergeAsOfJoin.enabled": "true",
     # what it makes of unions of one table with itself is no plan
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PushProjectionThroughUnion",
 }

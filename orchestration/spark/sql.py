@@ -391,15 +391,10 @@ def elements_of(spot: exp.Expression) -> exp.Expression:
 
 
 def take_nearest(join: exp.Join) -> None:
-    """`asof left join`: of the rows that its inequality lets in, the one that is nearest to it."""
+    """`asof left join`: Spark has the inequality apart from what must be equal."""
     (bound,) = join.args["on"].find_all(exp.GT, exp.GTE, exp.LT, exp.LTE)
-    nearest = exp.Ordered(
-        this=bound.expression.copy(), desc=isinstance(bound, exp.GT | exp.GTE), nulls_first=False
-    )
-    rows = exp.select("*").from_(join.this.copy()).where(join.args["on"].copy())
-    rows = rows.order_by(nearest).limit(1)
-    say(rows)
-    alias = exp.TableAlias(this=exp.to_identifier(join.this.alias_or_name))
+    equal = [condition for condition in join.args["on"].flatten() if condition is not bound]
     join.set("method", None)
-    join.set("on", exp.true())
-    join.set("this", exp.Lateral(this=rows.subquery(), alias=alias))
+    join.set("kind", "ASOF")
+    join.set("match_condition", bound)
+    join.set("on", exp.and_(*equal))

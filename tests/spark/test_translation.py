@@ -11,8 +11,9 @@ ROWS = "(values (1, 'a', 5), (2, 'b', 9), (3, null, 4), (3, 'c', null)) as rows 
 
 QUERIES = {
     "the nearest row": """
-        with steps as (select unnest([1, 3, 7]) as step)
-        select id, step from (select * from {rows}) as numbers asof left join steps on number > step
+        with steps as (select 3 as id, unnest([1, 3, 7]) as step)
+        select numbers.id, step
+        from (select * from {rows}) as numbers asof left join steps on numbers.id = steps.id and number > step
     """,
     "lists side by side": "select unnest([1, 2]) as a, unnest([3, 4, 5]) as b, generate_subscripts([6, 7, 8], 1) as c",
     "a list that is made here": "select unnest(list_distinct(list(number))) as n from {rows} where id < 3 group by name is null",
