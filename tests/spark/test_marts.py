@@ -31,7 +31,7 @@ def test_what_is_skewed_is_the_same(tmp_path: Path):
         for record in (*a_chain(), *a_crowd()):
             file.write(json.dumps(record) + "\n")
     seeds = read_seeds(tmp_path / "seeds")
-    for account in seeds["business_accounts"][:-1]:
+    for account in seeds["business_accounts"]:
         account["portfolio_id"] = seeds["business_accounts"][0]["portfolio_id"]
     warehouse = assert_same(World("skewed", tmp_path / "landing", seeds), tmp_path)
     with duckdb.connect(str(warehouse), read_only=True) as connection:
