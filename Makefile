@@ -57,7 +57,7 @@ retry: $(VENV)/.installed ## Read the rejected records again, after an upgrade; 
 	@$(BIN)/python -m orchestration retry
 
 test: $(VENV)/.dev ## Every test: pytest and the dbt unit tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
 	@$(BIN)/python -m pytest tests/browser

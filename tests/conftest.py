@@ -11,22 +11,6 @@ from orchestration.publish import publish
 from orchestration.settings import Settings
 from tests.build import ROOT, Build
 
-OWN_PROJECT = {
-    "test_end_to_end",
-    "test_forget",
-    "test_metrics",
-    "test_questions",
-    "test_receiver_end_to_end",
-}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items) -> None:
-    """Files run side by side; those that use the repository's own dbt project wait for each other."""
-    for item in items:
-        group = "own project" if item.path.stem in OWN_PROJECT else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-
 
 def read_csv(path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
