@@ -98,7 +98,9 @@ def _parse(target: str, database: str, variables: str, written: bool) -> Manifes
         arguments += ["--vars", variables, "--no-partial-parse"]
     result = invoke(arguments, {"DBT_TARGET": target, "WAREHOUSE_PATH": database})
     if not result.success:
-        raise DbtError(f"dbt cannot read dbt_project: {str(result.exception).strip()[-2000:]}")
+        text = str(result.exception).strip()[-2000:]
+        cure = " `make .venv/.spark` installs it." if "adapter type spark" in text else ""
+        raise DbtError(f"dbt cannot read dbt_project: {text}{cure}")
     return result.result
 
 
