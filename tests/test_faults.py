@@ -13,7 +13,7 @@ import pytest
 from tests.build import ROOT
 from tests.command import new_folder, orchestration, start
 
-ROOM = 100 << 20
+ROOM = 200 << 20
 NOBODY = 65534
 # of linux/prctl.h and linux/capability.h
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
