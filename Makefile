@@ -65,7 +65,7 @@ test-browser: chromium $(VENV)/.browser ## The dashboard in headless Chromium
 test-spark: $(VENV)/.spark ## The models on Spark, on a cluster of two workers: dbt's own tests, and every mart equal to DuckDB's
 	@$(BIN)/python -m pytest tests/spark
 
-parity: $(VENV)/.spark ## Every mart of DuckDB and of Spark compared: make parity [EVENTS=20000] [PROFILE=hostile]
+parity: $(VENV)/.spark ## Every mart of DuckDB and of Spark compared: make parity [EVENTS=20000] [PROFILE=hostile] [SEED="1 2 3"]
 	@$(BIN)/python -m tests.spark.parity
 
 screenshots: chromium $(VENV)/.browser ## The README's pictures of the dashboard, anew
