@@ -16,7 +16,7 @@ from tests.spark.parity import World, build, compare, read_seeds, sample
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 LINKS = 1_000
-CROWD = 5_000  # on one island
+CROWD = 50_000  # on one island
 ACCOUNT = "200000000000001"  # of a simulated business
 
 
@@ -25,7 +25,7 @@ def test_the_sample_is_the_same_and_passes_every_test_of_dbt(tmp_path: Path):
 
 
 def test_what_is_skewed_is_the_same(tmp_path: Path):
-    """One portfolio with nine tenths of all, a long chain of changes, an island of thousands, a phone of hundreds."""
+    """One portfolio with nine tenths of all, a long chain of changes, an island of fifty thousand, phones of hundreds."""
     simulate(BASE, 300, 2.0, 4, tmp_path)
     with (tmp_path / "landing" / "skewed.jsonl").open("w") as file:
         for record in (*a_chain(), *a_crowd()):
