@@ -24,10 +24,8 @@ def scores(request, tmp_path_factory):
     def of(profile: str, seed: int) -> dict:
         folder = tmp_path_factory.mktemp(f"{profile}-{seed}")
         simulate(PROFILES[profile], PERSONS, YEARS, seed, folder / "simulated")
-        return {
-            system: groups["all"]
-            for system, groups in measure(folder / "simulated", folder / "build", [{}])[0].items()
-        }
+        (measured, _), *_ = measure(folder / "simulated", folder / "build", [{}])
+        return {system: groups["all"] for system, groups in measured.items()}
 
     return of
 

@@ -34,9 +34,12 @@ from tests.simulator.profile import (
     END,
     HIDING_START,
     HOSTILE,
+    MARKETING,
+    NOTIFICATION,
     PROFILES,
     ROTATION_GEN2,
     ROTATION_GEN3,
+    SUPPORT,
     VISIBILITY_WINDOW,
     YEAR,
     with_overrides,
@@ -112,6 +115,11 @@ def hostile(tmp_path_factory) -> Run:
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory) -> Run:
     return _run(tmp_path_factory.mktemp("calm"), CALM, 300)
+
+
+@pytest.fixture(scope="module")
+def marketing(tmp_path_factory) -> Run:
+    return _run(tmp_path_factory.mktemp("marketing"), MARKETING, 200)
 
 
 def _seconds(text: str) -> float:
@@ -252,6 +260,36 @@ def test_messages_per_person_year(people):
     assert outbound.sum() / years == pytest.approx(8, rel=0.08)
     delivered = np.mean([change.delivered for change in rotations])
     assert delivered == pytest.approx(0.90, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("profile", "silent", "written_first"),
+    [(NOTIFICATION, 0.8, 0.9), (SUPPORT, 0.0, 0.0), (MARKETING, 0.6, 0.85)],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_who_writes_first(profile, silent, written_first):
+    people = world.build(profile, 3000, 2.0, 3)
+    flow, _, _ = traffic.build(people, 3)
+    new = people.joined > people.start
+    mine = np.flatnonzero((flow.person >= 0) & (flow.group < 0))
+    mine = mine[
+        new[flow.person[mine]] & np.isin(flow.kind[mine], (traffic.INBOUND, traffic.OUTBOUND))
+    ]
+    persons, first = np.unique(flow.person[mine], return_index=True)
+    assert (flow.kind[mine[first]] == traffic.OUTBOUND).mean() == pytest.approx(
+        written_first, abs=0.1
+    )
+    inbound = (flow.kind == traffic.INBOUND) & (flow.group < 0)
+    wrote = np.isin(persons, flow.person[inbound]).mean()
+    assert wrote <= 1 - silent + 0.03
+
+
+def test_lists_reach_strangers_and_nobody(marketing):
+    """Numbers nobody has are tried again and again; those that were left reach their next owner."""
+    nobody = [row["message_id"] for row in marketing.truth("messages") if row["person_id"] is None]
+    phones = {row["message_id"]: row["phone"] for row in marketing.truth("identifiers")}
+    tried = [phones[message] for message in nobody if phones.get(message, "").startswith("3519")]
+    assert len(tried) > 5 * len(set(tried)) > 0
 
 
 # --- the 30 days ------------------------------------------------------------------------------
@@ -575,7 +613,7 @@ def _other_pairs(value: dict):
             yield system["user_id"], system.get("wa_id")
 
 
-@pytest.mark.parametrize("profile", ["base", "hostile", "calm"])
+@pytest.mark.parametrize("profile", ["base", "hostile", "calm", "marketing"])
 def test_truth_of_messages_is_what_the_files_show(profile, request):
     run = request.getfixturevalue(profile)
     shown, pairs = _shown(run)

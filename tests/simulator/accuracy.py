@@ -2,8 +2,9 @@
 
 For each profile: simulate a world, run the pipeline on its webhooks, and score its customers against the truth, beside
 what the delivered evidence can tell at all (the oracle bound) and the baselines; overall and per kind of transition.
-Prints the table and writes it as CSV. `--sweep VARIABLE VALUE ...` does so for several values of one dbt variable and
-draws the pipeline's precision, recall and mixed persons.
+Prints the table, and how many questions the pipeline asks about declined backfills, and writes both as CSV.
+`--sweep VARIABLE VALUE ...` does so for several values of one dbt variable and draws the pipeline's precision, recall
+and mixed persons.
 """
 
 import argparse
@@ -20,20 +21,29 @@ import pandas
 from tests.build import ROOT, Build
 from tests.conftest import read_csv
 
-from .evaluation import HEADER, evaluate, format_row, load, pipeline_customers, references
+from .evaluation import (
+    HEADER,
+    Queue,
+    evaluate,
+    format_row,
+    load,
+    pipeline_customers,
+    queue,
+    references,
+)
 from .metrics import Scores
 from .profile import PROFILES
 from .simulate import simulate
 
 # Persons of a full run; `base` is pinned by the published table.
 YEARS = 2.0
-PERSONS = {"calm": 20_000, "base": 60_000, "hostile": 20_000}
+PERSONS = {name: 20_000 for name in PROFILES} | {"base": 60_000}
 
 
 def measure(
     simulated: Path, scratch: Path, variables: list[dict[str, object]]
-) -> list[dict[str, dict[str, Scores]]]:
-    """Scores per system and group of persons, of one simulated run, for each set of dbt variables.
+) -> list[tuple[dict[str, dict[str, Scores]], Queue]]:
+    """Scores per system and group of persons and the queue, of one simulated run, for each set of dbt variables.
 
     Only what passes every check and is published counts.
     """
@@ -44,27 +54,39 @@ def measure(
     build.landing.symlink_to(simulated / "landing")
     build.land()
     others = references(truth)
-    scores = []
+    found = []
     for chosen in variables:
         build.dbt(seeds, chosen)
-        pipeline = pipeline_customers(truth, build.publish())
-        scores.append(evaluate(truth, {"pipeline": pipeline} | others))
-    return scores
+        published = build.publish()
+        scores = evaluate(truth, {"pipeline": pipeline_customers(truth, published)} | others)
+        everybody = scores["pipeline"]["all"], scores["oracle bound"]["all"]
+        found.append((scores, queue(truth, published, *everybody)))
+    return found
 
 
-def rows(profile: str, scores: dict[str, dict[str, Scores]]) -> list[dict[str, object]]:
+def rows(
+    profile: str, scores: dict[str, dict[str, Scores]], asked: Queue
+) -> list[dict[str, object]]:
+    """One row per system and group; the queue is the pipeline's, over all persons."""
     return [
-        {"profile": profile, "system": system, "who": group} | dataclasses.asdict(one)
+        {"profile": profile, "system": system, "who": group}
+        | dataclasses.asdict(one)
+        | (dataclasses.asdict(asked) if (system, group) == ("pipeline", "all") else {})
         for system, groups in scores.items()
         for group, one in groups.items()
     ]
 
 
-def show(title: str, scores: dict[str, dict[str, Scores]]) -> None:
+def show(title: str, scores: dict[str, dict[str, Scores]], asked: Queue) -> None:
     print(f"\n{title}\n{HEADER}")
     for system, groups in scores.items():
         for group, one in groups.items():
             print(format_row(system if group == "all" else f"  {system}: {group}"[:34], one))
+    print(
+        f"customers per person above the bound {asked.customers_above_bound:.4f}; "
+        f"{asked.declined} backfills declined, {asked.declined_right:.1%} of them one person, "
+        f"{asked.splits_per_declined:.2f} splits for each"
+    )
     sys.stdout.flush()
 
 
@@ -123,10 +145,10 @@ def main() -> None:
             simulated = Path(folder) / "simulated"
             simulate(PROFILES[profile], persons, YEARS, arguments.seed, simulated)
             measured = measure(simulated, Path(folder) / "build", variables)
-        for chosen, scores in zip(variables, measured, strict=True):
+        for chosen, (scores, asked) in zip(variables, measured, strict=True):
             title = " ".join([profile, *(f"{name}={value}" for name, value in chosen.items())])
-            show(title, {"pipeline": scores["pipeline"]} if chosen else scores)
-            found += [chosen | row for row in rows(profile, scores)]
+            show(title, {"pipeline": scores["pipeline"]} if chosen else scores, asked)
+            found += [chosen | row for row in rows(profile, scores, asked)]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     pandas.DataFrame(found).to_csv(arguments.out, index=False, quoting=csv.QUOTE_MINIMAL)
     print(f"\nWritten to {arguments.out}")

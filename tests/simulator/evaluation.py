@@ -147,6 +147,51 @@ def pipeline_customers(truth: Truth, warehouse: Path) -> np.ndarray:
     return truth.line_up(table)
 
 
+@dataclass(frozen=True)
+class Queue:
+    """How good a list for people the `backfill_declined` rows of `identity_review` are."""
+
+    customers_above_bound: float  # the pipeline's customers per person less the bound's
+    declined: int  # rows
+    declined_right: float  # share of the rows whose two customers hold one person
+    splits_per_declined: float  # customers more than the bound has, over all persons, per row
+
+
+def queue(truth: Truth, warehouse: Path, pipeline: Scores, bound: Scores) -> Queue:
+    """The queue of a published DuckDB warehouse; the scores are those of everybody."""
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+        con.register("truth", truth.messages.append_column("person", pa.array(truth.person)))
+        declined, right = con.execute(
+            """
+            with held as (
+                select distinct found.customer_key, truth.person
+                from marts.fct_message as found
+                inner join truth using (portfolio_id, message_id)
+            )
+            select
+                count(*),
+                count(*) filter (
+                    where left_customer_key <> right_customer_key and exists (
+                        select 1
+                        from held as one
+                        inner join held as other using (person)
+                        where one.customer_key = left_customer_key
+                            and other.customer_key = right_customer_key
+                    )
+                )
+            from marts.identity_review
+            where kind = 'backfill_declined'
+            """
+        ).fetchone()
+    above = pipeline.customers_per_person - bound.customers_per_person
+    return Queue(
+        customers_above_bound=above,
+        declined=declined,
+        declined_right=right / declined if declined else 1.0,
+        splits_per_declined=above * pipeline.persons / declined if declined else 0.0,
+    )
+
+
 HEADER = (
     f"{'':34}{'messages':>9} {'pair P':>7} {'pair R':>7} {'B3 P':>7} {'B3 R':>7} {'B3 F1':>7} "
     f"{'mixed':>7} {'largest':>7} {'cust/pers':>9}"

@@ -47,15 +47,25 @@ class Profile:
     name: str = "base"
 
     # --- persons and traffic -------------------------------------------------------------
-    # pinned: messages per person and year in each direction (mean of a log-normal)
+    # pinned: inbound messages per person and year (mean of a log-normal, over everybody)
     messages_per_year: float = 8.0
+    # assumption: persons who never write; the others write so much more
+    silent: float = 0.1
     # assumption: spread of the log-normal (median 4.9 a year, one person in 100 over 50)
     messages_sigma: float = 1.0
-    # assumption: share of outbound that answers an inbound; the rest are campaigns
+    # assumption: inbound messages that are answered
     reply_share: float = 0.5
+    # assumption: what the business starts itself (notices, codes, campaigns), per person and year
+    notices_per_year: float = 4.0
+    # assumption: new customers whose number the business has from the first day (checkout, sign-up,
+    # a bought list), so that it may write first; the others write before anybody knows their number
+    listed: float = 0.3
+    # assumption: changes of number that the customer tells the business himself, within a month and
+    # where no webhook shows it (in an account, on the telephone)
+    tells_number: float = 0.2
     # assumption: a person who is a customer of a second portfolio as well
     second_portfolio: float = 0.2
-    # assumption: campaigns to a number whose owner left it go on so long; failed and unread
+    # assumption: notices to a number whose owner left it go on so long; failed and unread
     # sends then take it off the list. Beyond the quarantine they reach the next owner.
     stale_campaign_days: float = 75.0
     # calm only: an inbound message at least this often (days), so that no silence is unbounded
@@ -104,14 +114,16 @@ class Profile:
     # assumption: hidden customers who tap the contact-info button, per inbound message
     contact_request: float = 0.05
     contact_card: float = 0.005  # assumption: inbound messages that are somebody's card
-    calls: float = 0.01  # assumption, per inbound message
-    preferences: float = 0.003  # assumption, per inbound message
+    calls: float = 0.005  # assumption, per inbound message and per notice
+    preferences: float = 0.006  # assumption, per notice
     persons_per_group: float = 400.0  # assumption: one group per so many persons
     # assumption: delivered, and read of those; the vendors' benchmarks lie around these
     delivered: float = 0.97
     read: float = 0.65
     failed: float = 0.02  # assumption: sends to a reachable account that fail all the same
-    never_reached: float = 0.003  # assumption: sends to numbers that are not on WhatsApp
+    # assumption: sends to numbers that are not on WhatsApp, and how often one of them is tried
+    never_reached: float = 0.003
+    never_reached_tries: float = 1.5
     echo: float = 0.4  # assumption: replies typed in the app, on coexistence numbers
     echo_phone_only: float = 0.2  # echoes without BSUID are seen (chatwoot#15175)
     # BR old accounts lack the ninth digit, MX 521, AR 549: share of such numbers whose
@@ -154,6 +166,45 @@ HOSTILE = replace(
     malformed=0.001,
 )
 
+# Codes, deliveries and appointments: almost everybody is written to first, few ever write.
+# All rates are assumptions.
+NOTIFICATION = replace(
+    BASE,
+    name="notification",
+    messages_per_year=1.0,
+    silent=0.8,
+    reply_share=0.7,
+    notices_per_year=12.0,
+    listed=1.0,
+    tells_number=0.6,
+)
+
+# They write first and are answered; a reminder now and then. All rates are assumptions.
+SUPPORT = replace(
+    BASE,
+    name="support",
+    silent=0.0,
+    reply_share=0.9,
+    notices_per_year=0.5,
+    listed=0.05,
+    tells_number=0.05,
+)
+
+# Campaigns to old and bought lists, which nobody cleans. All rates are assumptions.
+MARKETING = replace(
+    BASE,
+    name="marketing",
+    messages_per_year=1.5,
+    silent=0.6,
+    notices_per_year=18.0,
+    listed=0.9,
+    tells_number=0.05,
+    stale_campaign_days=540.0,
+    never_reached=0.08,
+    never_reached_tries=10.0,
+    preferences=0.01,
+)
+
 # Everything that nobody can recover is switched off, so that truth and pipeline can agree
 # exactly: number changes and usernames remain.
 CALM = replace(
@@ -169,6 +220,7 @@ CALM = replace(
     outages=0,
     contact_book="on",
     keepalive_days=90.0,
+    silent=0.0,
     return_restores_bsuid=0.0,
     rotation_phones=1.0,
     user_id_update=0.0,
@@ -182,7 +234,9 @@ CALM = replace(
     malformed=0.0,
 )
 
-PROFILES = {profile.name: profile for profile in (CALM, BASE, HOSTILE)}
+PROFILES = {
+    profile.name: profile for profile in (CALM, BASE, NOTIFICATION, SUPPORT, MARKETING, HOSTILE)
+}
 
 
 def with_overrides(profile: Profile, pairs: dict[str, str]) -> Profile:

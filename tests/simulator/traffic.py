@@ -40,7 +40,7 @@ class Traffic:
     kind: np.ndarray  # INBOUND .. PREFERENCE
     business_number: np.ndarray  # index into business.NUMBERS
     account: np.ndarray  # who really got or sent it, or -1
-    number: np.ndarray  # the phone number it went to or came from
+    number: np.ndarray  # the phone number it went to or came from; below 0: of nobody, ever
     person: np.ndarray  # who really wrote, or was reached; -1 for nobody
     visible: np.ndarray  # bool: webhooks show the phone
     to_bsuid: np.ndarray  # bool: the business addressed the BSUID
@@ -81,7 +81,11 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     members = len(world.member_person)
     person, portfolio = world.member_person, world.member_portfolio
     joined, left = world.joined[person], world.left[person]
-    rate = _rates(profile, rng, len(world.joined))[person] * world.member_weight
+    activity = _activity(profile, rng, len(world.joined))[person] * world.member_weight
+    writes = rng.random(len(world.joined))[person] >= profile.silent
+    # Those who write make up for those who never do.
+    rate = np.where(writes, activity * profile.messages_per_year / (1 - profile.silent), 0.0)
+    notices = activity * profile.notices_per_year
     favourite, others = _business_numbers(rng, portfolio)
 
     # --- when ---------------------------------------------------------------------------
@@ -108,18 +112,18 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
         reply_account[alive],
     )
 
-    # Campaigns go on for a while after a customer has left: the business does not know.
+    # Notices go on for a while after a customer has left: the business does not know.
     until = np.minimum(left + int(profile.stale_campaign_days * DAY), END)
-    out_row, out_time = poisson_times(rng, rate * (1 - profile.reply_share), joined, until)
+    out_row, out_time = poisson_times(rng, notices, joined, until)
 
     # --- what the business knows of an account --------------------------------------------
     first_contact = np.full(members, np.iinfo(np.int64).max)
     np.minimum.at(first_contact, in_row, in_time)
-    # Old customers may have been written to first; newcomers write themselves before anybody
-    # knows their number. A campaign to a recycled number whose new owner never wrote would be
-    # a message that nobody could attribute.
-    old = joined == world.start
-    np.minimum.at(first_contact, out_row[old[out_row]], out_time[old[out_row]])
+    # Old and listed customers may be written to first; the others write themselves before
+    # anybody knows their number.
+    listed = (world.joined == world.start) | (rng.random(len(world.joined)) < profile.listed)
+    known_first = listed[person[out_row]]
+    np.minimum.at(first_contact, out_row[known_first], out_time[known_first])
     rotations = _rotations(world, rotate, first_contact, favourite)
     slots = len(business.PORTFOLIO_IDS)
     known = np.full(len(world.account_person) * slots, np.iinfo(np.int64).max)
@@ -129,8 +133,10 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
             at = change.new_account * slots + change.portfolio
             known[at] = min(known[at], change.time)
     first = np.diff(world.account_person, prepend=-1) != 0
-    from_before = first & (world.account_start == world.start)
-    known.reshape(-1, slots)[from_before] = 0
+    known.reshape(-1, slots)[first & listed[world.account_person]] = 0
+    told = (world.account_reason == CHANGE) & (rng.random(len(first)) < profile.tells_number)
+    told_at = world.account_start[told] + rng.integers(0, 30 * DAY, told.sum())
+    known.reshape(-1, slots)[told] = np.minimum(known.reshape(-1, slots)[told], told_at[:, None])
 
     out_account, out_number, keep = _targets(
         world, first, person[out_row], portfolio[out_row], out_time, known
@@ -157,7 +163,7 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
                 world.account_number[reply_account],
             ),
             (out_row, out_time, np.full(len(out_row), OUTBOUND), out_account, out_number),
-            *_small_traffic(world, shape, rate, joined, left),
+            *_small_traffic(world, shape, rate, notices, joined, left),
             strict=True,
         )
     )
@@ -214,10 +220,10 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     return traffic, rotations, groups
 
 
-def _rates(profile: Profile, rng: np.random.Generator, persons: int) -> np.ndarray:
-    """Messages a year in one direction, per person: log-normal with the pinned mean."""
+def _activity(profile: Profile, rng: np.random.Generator, persons: int) -> np.ndarray:
+    """How busy a person is, to be multiplied with a rate: log-normal with mean 1."""
     sigma = profile.messages_sigma
-    return rng.lognormal(np.log(profile.messages_per_year) - sigma**2 / 2, sigma, persons)
+    return rng.lognormal(-(sigma**2) / 2, sigma, persons)
 
 
 def _keepalives(
@@ -299,7 +305,7 @@ def _targets(
     time: np.ndarray,
     known: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whom a campaign reaches: (account or -1, number, whether it is sent at all).
+    """Whom a notice reaches: (account or -1, number, whether it is sent at all).
 
     The business writes to the newest account of the person it knows of (`known`: since when,
     per account x portfolio; `first`: first accounts of their persons). If that number is
@@ -327,19 +333,20 @@ def _small_traffic(
     world: World,
     rng: np.random.Generator,
     rate: np.ndarray,
+    notices: np.ndarray,
     joined: np.ndarray,
     left: np.ndarray,
 ) -> list[tuple[np.ndarray, ...]]:
     """Calls in both directions and marketing preferences, at times of their own."""
     profile = world.profile
     parts = []
-    shares = (
-        (CALL_IN, profile.calls / 2),
-        (CALL_OUT, profile.calls / 2),
-        (PREFERENCE, profile.preferences),
+    per_year = (
+        (CALL_IN, rate * profile.calls),
+        (CALL_OUT, notices * profile.calls),
+        (PREFERENCE, notices * profile.preferences),
     )
-    for kind, share in shares:
-        row, time = poisson_times(rng, rate * share, joined, left)
+    for kind, often in per_year:
+        row, time = poisson_times(rng, often, joined, left)
         account = world.account_at(world.member_person[row], time)
         parts.append((row, time, np.full(len(row), kind), account, world.account_number[account]))
     return parts
@@ -365,7 +372,9 @@ def _never_reached(
     """Sends to numbers of bought or mistyped lists: nobody is there, now or ever."""
     count = rng.poisson(world.profile.never_reached * interactions / 2)
     time = world.start + (rng.random(count) * (END - world.start)).astype(np.int64)
-    number = np.full(count, -1)  # digits are made when written
+    # Below zero, one per number of the list: digits are made when written.
+    lines = max(1, round(count / world.profile.never_reached_tries))
+    number = -1 - rng.integers(0, lines, count)
     where = rng.integers(0, len(business.NUMBERS), count)
     none = np.full(count, -1)
     return time, np.full(count, OUTBOUND), where, none, number, none, none

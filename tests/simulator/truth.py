@@ -193,12 +193,12 @@ def _arrived_specials(updates: Updates, delivery: Delivery) -> list:
 
 def _phones(world: World, traffic: Traffic, rows: np.ndarray, variant: np.ndarray) -> np.ndarray:
     """The phone of each row as shown, in the regional form it was shown in."""
-    number = traffic.number[rows]
+    number = np.maximum(traffic.number[rows], 0)
     plain = np.array(world.wa_id, dtype=object)[number]
     other = np.array(world.wa_id_variant, dtype=object)[number]
     phone = np.where(variant, other, plain)
-    nowhere = np.flatnonzero(number < 0)
-    phone[nowhere] = [unused_number(row) for row in rows[nowhere].tolist()]
+    nowhere = np.flatnonzero(traffic.number[rows] < 0)
+    phone[nowhere] = [unused_number(i) for i in traffic.number[rows[nowhere]].tolist()]
     return phone
 
 

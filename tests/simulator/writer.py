@@ -246,9 +246,10 @@ def _render(
     known = np.maximum(account, 0)
     number = traffic.business_number[ref]
     phone_of = traffic.number[ref]
-    phone = np.where(updates.variant[row], texts.variant[phone_of], texts.wa_id[phone_of])
+    there = np.maximum(phone_of, 0)
+    phone = np.where(updates.variant[row], texts.variant[there], texts.wa_id[there])
     nowhere = np.flatnonzero(phone_of < 0)
-    phone[nowhere] = [unused_number(i) for i in ref[nowhere].tolist()]
+    phone[nowhere] = [unused_number(i) for i in phone_of[nowhere].tolist()]
     phone = np.where(updates.phone[row], phone, "")
     bsuid = job.bsuid[known * SLOTS + NUMBER_PORTFOLIO[number]]
     bsuid = np.where(updates.bsuid[row], bsuid, "")
@@ -372,6 +373,6 @@ def _content(job: Job, message: int, time: int, number: int) -> str:
     return content
 
 
-def unused_number(message: int) -> str:
+def unused_number(index: int) -> str:
     """A Portuguese number: the simulated customers have none, so nobody is ever there."""
-    return f"3519{message % 90_000_000 + 10_000_000}"
+    return f"3519{index % 90_000_000 + 10_000_000}"
