@@ -39,6 +39,7 @@ from tests.simulator.profile import (
     PROFILES,
     ROTATION_GEN2,
     ROTATION_GEN3,
+    STATUS_BSUID_START,
     SUPPORT,
     VISIBILITY_WINDOW,
     YEAR,
@@ -208,6 +209,20 @@ def test_world_follows_its_rates(people):
     assert np.isin(adopters, persons[on_whatsapp]).sum() / on_whatsapp.sum() == pytest.approx(
         0.40, abs=0.02
     )
+
+
+def test_names_are_common_and_mostly_keep_a_word(people):
+    words = [name.split() for name in people.names]
+    ids, count = np.unique(people.name_id, return_counts=True)
+    by_name = dict(zip(ids.tolist(), count.tolist(), strict=True))
+    one_word = sum(count for name, count in by_name.items() if len(words[name]) == 1)
+    assert max(by_name.values()) / count.sum() == pytest.approx(0.07, abs=0.01)
+    assert one_word / count.sum() == pytest.approx(0.45, abs=0.05)
+    changed = np.flatnonzero(people.name_person[1:] == people.name_person[:-1])
+    pairs = [(int(people.name_id[i]), int(people.name_id[i + 1])) for i in changed.tolist()]
+    kept = [(old, new) for old, new in pairs if set(words[old]) & set(words[new]) and old != new]
+    # drawn anew, a few share a word by chance
+    assert len(kept) / len(pairs) == pytest.approx(BASE.name_keeps_word + 0.01, abs=0.03)
 
 
 def test_new_numbers_are_recycled_at_the_pinned_share(people):
@@ -447,6 +462,15 @@ def test_rotations_have_the_shape_of_their_day(tmp_path):
         ("generation 2", True, True), ("generation 2", False, False),
         ("generation 3", True), ("generation 3", False),
     }  # fmt: skip
+
+
+def test_echoes_of_today_name_whom_they_went_to(base):
+    named = [
+        (int(item["timestamp"]) >= STATUS_BSUID_START, "name" in contact.get("profile", {}))
+        for _, _, value, item in base.items("message_echoes")
+        for contact in value.get("contacts", ())
+    ]
+    assert {(True, True), (True, False), (False, False)} == set(named)
 
 
 def test_regional_phone_forms(base):

@@ -2,6 +2,8 @@
 
 # ruff: noqa: SIM905 - lists of words read better as text
 
+import numpy as np
+
 FIRST = (
     "Maria José Ana João Antônio Francisco Carlos Paulo Pedro Lucas Luiz Marcos Luis Gabriel "
     "Rafael Daniel Marcelo Bruno Eduardo Felipe Juliana Fernanda Patrícia Aline Sandra Camila "
@@ -30,6 +32,18 @@ def vocabulary(size: int) -> list[str]:
     found = [f"{first} {last}".strip() for last in LAST for first in FIRST]
     extra = [f"{name} {i}" for i in range(2, 2 + size // len(found)) for name in found]
     return (found + extra)[:size]
+
+
+def other_last(name: np.ndarray, drops: np.ndarray, pick: np.ndarray, size: int) -> np.ndarray:
+    """Names with the same first name: a last name is added, or else dropped or changed.
+
+    `name` are indexes into a vocabulary of `size`, `drops` and `pick` uniform in [0, 1).
+    """
+    last, first = np.divmod(name, len(FIRST))
+    lasts = size // len(FIRST) - 1  # names with every first name, without the empty one
+    step = np.where(last > 0, 1 + (pick * (lasts - 1)).astype(np.int64), (pick * lasts).astype(int))
+    added = (last + step - np.minimum(last, 1)) % lasts + 1
+    return np.where((last > 0) & (drops < 0.5), 0, added) * len(FIRST) + first
 
 
 def username(stem: int, number: int) -> str:

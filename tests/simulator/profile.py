@@ -96,10 +96,13 @@ class Profile:
     shared_handset: float = 0.0005
 
     # --- names and usernames -------------------------------------------------------------
-    # pinned: size of the vocabulary; the exponent of its Zipf law is an assumption
+    # pinned: size of the vocabulary. The exponent of its Zipf law makes 7 persons in 100 "Maria"
+    # (IBGE, Nomes no Brasil, 2010: 6.1) and, an assumption, 45 in 100 have one word only
     name_vocabulary: int = 5000
     name_exponent: float = 0.9
     name_change: float = 0.15  # pinned, a year
+    # assumption: changes of name that add, drop or change the last name ("Ana" -> "Ana Souza")
+    name_keeps_word: float = 0.75
     name_unusable: float = 0.01  # assumption: blank or symbols only
     username_adoption: float = 0.40  # pinned: share of persons on WhatsApp after the start
     username_change: float = 0.40  # pinned, a year, of those who have one
@@ -125,6 +128,7 @@ class Profile:
     never_reached: float = 0.003
     never_reached_tries: float = 1.5
     echo: float = 0.4  # assumption: replies typed in the app, on coexistence numbers
+    echo_named: float = 0.5  # assumption: from STATUS_BSUID_START; the name "may be absent"
     echo_phone_only: float = 0.2  # echoes without BSUID are seen (chatwoot#15175)
     # BR old accounts lack the ninth digit, MX 521, AR 549: share of such numbers whose
     # phone-only echoes and failed statuses show the other form (chatwoot#13808)

@@ -80,7 +80,7 @@ class Updates:
     time: np.ndarray
     kind: np.ndarray  # MESSAGE .. SPECIAL
     ref: np.ndarray  # row of Traffic, or index of specials
-    code: np.ndarray  # of a status SENT .. PLAYED; of a message the quirk
+    code: np.ndarray  # of a status SENT .. PLAYED; of a message the quirk; of an echo: it is named
     phone: np.ndarray  # bool: shown
     bsuid: np.ndarray
     parent: np.ndarray
@@ -248,11 +248,12 @@ def _echoes(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
     parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (time >= PARENT_START)
     username = (traffic.username[row] >= 0) & bsuid
     variant = ~bsuid & (rng.random(len(row)) < world.profile.phone_variant)
+    named = (time >= STATUS_BSUID_START) & (rng.random(len(row)) < world.profile.echo_named)
     return (
         time,
         np.full(len(row), ECHOED),
         row,
-        np.zeros(len(row), np.int64),
+        named.astype(np.int64),
         traffic.visible[row],
         bsuid,
         parent,

@@ -299,7 +299,10 @@ def _phone_strings(
 def _names(
     profile: Profile, rng: np.random.Generator, joined: np.ndarray, left: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Profile names over time: Zipf over the vocabulary, plus blank and symbol-only ones."""
+    """Profile names over time: Zipf over the vocabulary, plus blank and symbol-only ones.
+
+    A change either keeps the first name or draws another name.
+    """
     vocabulary = names.vocabulary(profile.name_vocabulary)
     weight = np.arange(1, len(vocabulary) + 1) ** -profile.name_exponent
     row, time = poisson_times(rng, profile.name_change, joined, left)
@@ -309,8 +312,16 @@ def _names(
     unusable = rng.random(len(person)) < profile.name_unusable
     blank = rng.integers(0, len(names.UNUSABLE), len(person))
     name = np.where(unusable, len(vocabulary) + blank, name)
+    keeps = (rng.random(len(person)) < profile.name_keeps_word) & ~unusable
+    luck = rng.random((len(person), 2))
     order = np.lexsort((start, person))
-    return person[order], start[order], name[order], vocabulary + list(names.UNUSABLE)
+    person, start, name, keeps = person[order], start[order], name[order], keeps[order]
+    turn = np.arange(len(person)) - np.searchsorted(person, person)
+    for i in range(1, int(turn.max(initial=0)) + 1):
+        row = np.flatnonzero((turn == i) & keeps)
+        row = row[name[row - 1] < len(vocabulary)]
+        name[row] = names.other_last(name[row - 1], *luck[row].T, len(vocabulary))
+    return person, start, name, vocabulary + list(names.UNUSABLE)
 
 
 def _usernames(

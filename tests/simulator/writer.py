@@ -305,8 +305,9 @@ def _render(
         else:
             assert what == ECHOED
             heads[i] = (where, wire.ECHOES)
-            # Echo contacts mostly have no name; phone-only echoes have no contacts at all.
-            contacts[i] = [wire.contact(None, handle, tel, user, above)] if user else []
+            # Phone-only echoes have no contacts at all.
+            shown = called if code else None
+            contacts[i] = [wire.contact(shown, handle, tel, user, above)] if user else []
             items[i] = [
                 f'{{"from":"{display[where]}",{wire.ids("to", tel, user, above)}'
                 f'"id":"wamid.SIM{message:010d}","timestamp":"{time}",'
