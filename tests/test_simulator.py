@@ -63,6 +63,16 @@ class Run:
     def truth(self, name: str) -> list[dict]:
         return pq.read_table(self.folder / "truth" / f"{name}.parquet").to_pylist()
 
+    def portfolio(self, waba: str, seconds: float) -> str:
+        """Where what happened under a WABA counts, by the seed."""
+        day = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+        with (self.folder / "seeds/business_accounts.csv").open() as file:
+            for row in csv.DictReader(file):
+                valid = row["valid_from"] <= day < (row["valid_to"] or "9")
+                if row["waba_id"] == waba and valid:
+                    return row["portfolio_id"]
+        return f"waba:{waba}"
+
     def changes(self):
         """(received_at, WABA, field, value) of every change."""
         for received, body in self.bodies:
@@ -316,7 +326,8 @@ def test_visibility_rule(profile):
     people = world.build(profile, 1500, 2.0, 5)
     flow, _, _ = traffic.build(people, 5)
     books = business.contact_book(profile)
-    place = updates.NUMBER_PORTFOLIO[flow.business_number]
+    place = business.NUMBER_OWNER[flow.business_number]
+    line = business.NUMBER_LINE[flow.business_number]
     by_phone = flow.visible & ~flow.to_bsuid & (flow.kind != traffic.PREFERENCE)
     rows_of = defaultdict(list)
     for i in np.flatnonzero((flow.account >= 0) & (flow.time >= BSUID_START)).tolist():
@@ -330,7 +341,7 @@ def test_visibility_rule(profile):
                 assert flow.visible[i]
                 continue
             opens, closes = books[place[i]]
-            here = before[flow.business_number[before] == flow.business_number[i]]
+            here = before[line[before] == line[i]]
             near = by_phone[here] & (now - flow.time[here] <= VISIBILITY_WINDOW)
             entry = by_phone[before] | (flow.card[before] == traffic.CARD_REQUEST)
             entry &= (place[before] == place[i]) & (flow.time[before] >= opens)
@@ -381,8 +392,13 @@ def test_envelope(base):
                 value = change["value"]
                 assert value["messaging_product"] == "whatsapp"
                 number = value["metadata"]["phone_number_id"]
-                (config,) = [n for n in business.NUMBERS if n.phone_number_id == number]
-                assert entry["id"] == config.waba_id
+                stays = [n for n in business.NUMBERS if n.phone_number_id == number]
+                (config,) = [n for n in stays if n.since <= _seconds(received) < n.until] or stays[
+                    :1
+                ]
+                assert {n.waba_id for n in stays} >= {entry["id"]}
+                # late deliveries show the WABA of their day
+                assert entry["id"] == config.waba_id or _seconds(received) < config.since + 7 * DAY
                 assert value["metadata"]["display_phone_number"] == config.display
 
 
@@ -558,9 +574,15 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
     """Per message id the identifiers in the files, and all pairings (WABA's portfolio, B, P)."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     pairs = set()
-    portfolio = {n.waba_id: business.PORTFOLIO_IDS[n.portfolio] for n in business.NUMBERS}
+    began: dict[str, int] = {}  # the first time of a message
+    for _, _, _, value in run.changes():
+        for item in _items(value):
+            time = int(item["timestamp"])
+            began[item["id"]] = min(time, began.get(item["id"], time))
 
-    def take(waba: str, key: str, phone: str | None, bsuid: str | None, handle: str = "") -> None:
+    def take(
+        portfolio: str, key: str, phone: str | None, bsuid: str | None, handle: str = ""
+    ) -> None:
         phone = phone or None
         if phone and BSUID.fullmatch(phone):
             phone, bsuid = None, bsuid or phone
@@ -569,15 +591,17 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
         shown = {"phone": phone, "bsuid": bsuid, "username": handle.lower().lstrip("@")}
         found[key].update({name: value for name, value in shown.items() if value})
         if phone and bsuid:
-            pairs.add((portfolio[waba], bsuid, phone))
+            pairs.add((portfolio, bsuid, phone))
 
-    for _, waba, field, value in run.changes():
+    for received, waba, field, value in run.changes():
         if field == "account_update":
             continue
         value = value.get("standby", value)
+        times = [began[item["id"]] for item in _items(value)]
+        portfolio = run.portfolio(waba, min(times, default=_seconds(received)))
         for bsuid, phone in _other_pairs(value):
             if phone and bsuid and BSUID.fullmatch(bsuid):
-                pairs.add((portfolio[waba], bsuid, phone))
+                pairs.add((portfolio, bsuid, phone))
         handles = {
             contact.get("user_id"): contact.get("profile", {}).get("username", "")
             for contact in value.get("contacts", ())
@@ -592,17 +616,17 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
                 continue
             sender, user = item.get("from"), item.get("from_user_id")
             handle = handles.get(user) or phones.get(sender) or ""
-            take(waba, item["id"], sender, user, handle)
+            take(portfolio, item["id"], sender, user, handle)
             for card in item.get("contacts", ()):
                 if card.get("origin") == "contact_request":
-                    pairs.add((portfolio[waba], user, card["phones"][0]["wa_id"]))
+                    pairs.add((portfolio, user, card["phones"][0]["wa_id"]))
         for item in value.get("message_echoes", ()):
             user = item.get("to_user_id")
-            take(waba, item["id"], item.get("to"), user, handles.get(user, "") if user else "")
+            take(portfolio, item["id"], item.get("to"), user, handles.get(user, "") if user else "")
         for item in value.get("statuses", ()):
             if "recipient_type" in item:
                 take(
-                    waba,
+                    portfolio,
                     "group",
                     item.get("recipient_participant_id"),
                     item["recipient_participant_user_id"],
@@ -610,7 +634,7 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
                 continue
             user = item.get("recipient_user_id")
             take(
-                waba,
+                portfolio,
                 item["id"],
                 item.get("recipient_id"),
                 user,
@@ -618,6 +642,13 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
             )
     found.pop("group", None)
     return found, pairs
+
+
+def _items(value: dict) -> list[dict]:
+    value = value.get("standby", value)
+    return [
+        item for name in ("messages", "message_echoes", "statuses") for item in value.get(name, ())
+    ]
 
 
 def _other_pairs(value: dict):
@@ -635,6 +666,36 @@ def _other_pairs(value: dict):
             written = BSUID.findall(system["body"])
             yield system.get("previous_user_id") or written[0], item.get("from")
             yield system["user_id"], system.get("wa_id")
+
+
+def test_numbers_move_and_wabas_change_hands(base):
+    """An update comes under the WABA of its day; a message counts where its first one came."""
+    wabas_of, statuses = defaultdict(set), defaultdict(set)
+    times = defaultdict(list)
+    for _, waba, _, value in base.changes():
+        if "metadata" in value:
+            wabas_of[value["metadata"]["phone_number_id"]].add(waba)
+        for item in value.get("statuses", ()):
+            statuses[item["id"]].add(waba)
+            times[item["id"]].append(int(item["timestamp"]))
+    assert len(wabas_of["300000000000002"]) == 2
+    moved = business.shown_under(np.array([1, 1]), business.NUMBER_MOVED + np.array([-1, 0]))
+    assert [business.NUMBERS[number].waba_id[-1] for number in moved] == ["1", "2"]
+    seen = defaultdict(set)
+    for row in base.truth("messages"):
+        (wabas, when) = statuses.get(row["message_id"]), times.get(row["message_id"])
+        if wabas and len(wabas) == 1:
+            (waba,) = wabas
+            assert row["portfolio_id"] == base.portfolio(waba, min(when))
+            seen[waba].add(row["portfolio_id"])
+    assert [len(seen[f"20000000000000{i}"]) for i in (6, 7, 8)] == [1, 2, 2]
+    # Who sells a WABA takes its BSUIDs along; a mapping that comes late changes none.
+    shown = defaultdict(set)
+    for row in base.truth("identifiers"):
+        shown[row["portfolio_id"]].add(row["bsuid"])
+    first, second, _, _, sold, late = business.PORTFOLIO_IDS
+    assert not (shown[sold] - {None}) & shown[first]
+    assert (shown[late] - {None}) & shown[second]
 
 
 @pytest.mark.parametrize("profile", ["base", "hostile", "calm", "marketing"])
@@ -706,7 +767,15 @@ def test_business_accounts_seed(base, hostile):
         "waba_id", "portfolio_id", "business_name", "default_country",
         "valid_from", "valid_to", "contact_book_from", "contact_book_to",
     ]  # fmt: skip
-    assert len(rows) == len({n.waba_id for n in business.NUMBERS}) - 1
+    assert {row["waba_id"] for row in rows} == {
+        n.waba_id for n in business.NUMBERS if n.waba_id != business.UNMAPPED_WABA
+    }
+    spans = [(row["waba_id"][-1], row["valid_from"][:10], row["valid_to"][:10]) for row in rows]
+    assert [span for span in spans if any(span[1:])] == [
+        ("7", "", "2026-07-15"),
+        ("7", "2026-07-15", ""),
+        ("8", "2026-05-20", ""),
+    ]
     assert business.UNMAPPED_WABA not in {row["waba_id"] for row in rows}
     assert {bool(row["contact_book_from"]) for row in rows} == {True, False}
     text = (hostile.folder / "seeds/business_accounts.csv").read_text()

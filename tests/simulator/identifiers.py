@@ -36,7 +36,7 @@ def bsuids(world: World, seed: int) -> tuple[np.ndarray, np.ndarray]:
     prefix = np.array(business.COUNTRIES, dtype=object)[place[world.account_bsuid_key]].tolist()
     out = np.empty((len(prefix), SLOTS), dtype=object)
     for slot in range(SLOTS):
-        tails = _tails(world.account_bsuid_key, slot, seed).tolist()
+        tails = _tails(world.account_bsuid_key, int(business.OWNERS[slot]), seed).tolist()
         out[:, slot] = [f"{country}.{tail}" for country, tail in zip(prefix, tails, strict=True)]
     tails = _tails(world.account_bsuid_key, _PARENT_SLOT, seed).tolist()
     parents = np.empty(len(prefix), dtype=object)

@@ -86,21 +86,26 @@ def _seed_time(seconds: int) -> str:
 
 
 def write_business_accounts(profile: Profile, path: Path) -> None:
-    """The seed that maps WABAs to portfolios; the unmapped WABA is left out."""
+    """The seed that maps WABAs to portfolios; what is its own portfolio is left out."""
     path.parent.mkdir(parents=True, exist_ok=True)
     books = business.contact_book(profile)
     rows = {}
     for number in business.NUMBERS:
-        if number.waba_id == business.UNMAPPED_WABA:
+        portfolio_id = business.PORTFOLIO_IDS[number.portfolio]
+        if portfolio_id.startswith("waba:"):
             continue
-        opens, closes = books[number.portfolio]
-        rows[number.waba_id] = (
+        opens, closes = books[business.OWNERS[number.portfolio]]
+        # A WABA that changes hands does so as a whole.
+        handed_over = (
+            len({n.portfolio for n in business.NUMBERS if n.waba_id == number.waba_id}) > 1
+        )
+        rows[number.waba_id, portfolio_id] = (
             number.waba_id,
-            business.PORTFOLIO_IDS[number.portfolio],
+            portfolio_id,
             business.BUSINESS_NAMES[number.portfolio],
             business.DEFAULT_COUNTRIES[number.portfolio],
-            "",
-            "",
+            _seed_time(number.since) if handed_over and number.since else "",
+            _seed_time(number.until) if handed_over else "",
             _seed_time(opens),
             _seed_time(closes),
         )

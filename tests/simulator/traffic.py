@@ -57,6 +57,7 @@ class Rotation:
     old_account: int
     new_account: int
     portfolio: int
+    member_portfolio: int  # the one it was first, if its WABA was sold meanwhile
     returned: bool
     delivered: bool
     business_numbers: list[int]  # that get a copy
@@ -130,7 +131,7 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     np.minimum.at(known, in_account * slots + portfolio[in_row], in_time)
     for change in rotations:
         if change.delivered:
-            at = change.new_account * slots + change.portfolio
+            at = change.new_account * slots + change.member_portfolio
             known[at] = min(known[at], change.time)
     first = np.diff(world.account_person, prepend=-1) != 0
     known.reshape(-1, slots)[first & listed[world.account_person]] = 0
@@ -173,6 +174,7 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     # A reply comes from the number that was written to.
     chosen[len(in_row) : len(in_row) + len(reply_row)] = chosen[: len(in_row)][replies][alive]
 
+    chosen = business.current(chosen, time)
     coexistence = np.array([number.coexistence for number in business.NUMBERS])
     is_reply = np.zeros(len(row), bool)
     is_reply[len(in_row) : len(in_row) + len(reply_row)] = True
@@ -193,6 +195,7 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
         )
     )
     inside = (time >= world.start) & (time < END - MINUTE)
+    inside &= ~business.between_portfolios(chosen, time)
     order = np.flatnonzero(inside)[np.lexsort((kind[inside], time[inside]))]
     time, kind, chosen, account, number, who, group = (
         values[order].astype(np.int64)
@@ -242,13 +245,15 @@ def _keepalives(
 def _business_numbers(
     rng: np.random.Generator, portfolio: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Per membership the business number it mostly talks to, and three others to draw from."""
+    """Per membership the business number it mostly talks to, and three others to draw from.
+
+    All are numbers as they are at first.
+    """
     favourite = np.empty(len(portfolio), np.int64)
     others = np.empty((len(portfolio), 3), np.int64)
-    owner = np.array([number.portfolio for number in business.NUMBERS])
     for code in range(len(business.PORTFOLIO_IDS)):
         here = np.flatnonzero(portfolio == code)
-        choices = np.flatnonzero(owner == code)
+        choices = np.flatnonzero((business.NUMBER_PORTFOLIO == code) & (business.SINCE == 0))
         favourite[here] = rng.choice(choices, len(here))
         others[here] = rng.choice(choices, (len(here), 3))
     return favourite, others
@@ -265,10 +270,6 @@ def _rotations(
     for row, person in enumerate(world.member_person.tolist()):
         if person in wanted:
             by_person.setdefault(person, []).append(row)
-    siblings = [
-        [i for i, number in enumerate(business.NUMBERS) if number.portfolio == code]
-        for code in range(len(business.PORTFOLIO_IDS))
-    ]
     found = []
     for account in changed.tolist():
         time = int(world.account_start[account])
@@ -276,11 +277,14 @@ def _rotations(
             luck = rng.random(1 + len(business.NUMBERS)).tolist()
             if first_contact[row] >= time:
                 continue
-            portfolio = int(world.member_portfolio[row])
+            mostly = int(business.current(favourite[row], time))
+            portfolio = int(business.NUMBER_PORTFOLIO[mostly])
             copies = [
                 i
-                for i in siblings[portfolio]
-                if i == favourite[row] or luck[1 + i] < profile.rotation_copies
+                for i, number in enumerate(business.NUMBERS)
+                if number.portfolio == portfolio
+                and number.since <= time < number.until
+                and (i == mostly or luck[1 + i] < profile.rotation_copies)
             ]
             found.append(
                 Rotation(
@@ -288,6 +292,7 @@ def _rotations(
                     account - 1,
                     account,
                     portfolio,
+                    int(world.member_portfolio[row]),
                     bool(world.account_reason[account] == RETURN),
                     luck[0] < profile.rotation_delivered,
                     copies,
@@ -375,19 +380,21 @@ def _never_reached(
     # Below zero, one per number of the list: digits are made when written.
     lines = max(1, round(count / world.profile.never_reached_tries))
     number = -1 - rng.integers(0, lines, count)
-    where = rng.integers(0, len(business.NUMBERS), count)
+    where = business.current(rng.choice(np.flatnonzero(business.SINCE == 0), count), time)
     none = np.full(count, -1)
     return time, np.full(count, OUTBOUND), where, none, number, none, none
 
 
 def _groups(world: World, rng: np.random.Generator) -> tuple[list[Group], tuple[np.ndarray, ...]]:
     """Groups with three to eight participants, and what the participants write there."""
-    owner = np.array([number.portfolio for number in business.NUMBERS])
     groups: list[Group] = []
     rows: list[tuple[int, ...]] = []
     count = int(np.ceil(len(world.country) / world.profile.persons_per_group))
     for code in range(len(business.PORTFOLIO_IDS)):
         here = world.member_person[world.member_portfolio == code]
+        numbers = np.flatnonzero((business.NUMBER_PORTFOLIO == code) & business.SETTLED)
+        if not len(numbers):
+            continue
         for _ in range(round(count * len(here) / len(world.country))):
             created = GROUPS_START + int(rng.random() * (END - 30 * DAY - GROUPS_START))
             picked = rng.choice(here, size=min(len(here), 12), replace=False)
@@ -395,7 +402,7 @@ def _groups(world: World, rng: np.random.Generator) -> tuple[list[Group], tuple[
             account = account[account >= 0][: int(rng.integers(3, 9))]
             if len(account) < 2:
                 continue
-            number = int(rng.choice(np.flatnonzero(owner == code)))
+            number = int(rng.choice(numbers))
             sends = np.sort(created + 60 + (rng.random(4) * (END - created - 90)).astype(int))
             groups.append(Group(created, number, account.tolist(), sends.tolist()))
             for member in account.tolist():
@@ -426,10 +433,11 @@ def _show_and_hide(
     """
     profile = world.profile
     slots = len(business.PORTFOLIO_IDS)
-    portfolio = np.array([number.portfolio for number in business.NUMBERS])[traffic.business_number]
+    owner = business.NUMBER_OWNER[traffic.business_number]
+    line = business.NUMBER_LINE[traffic.business_number]
     bsuid_from = np.array([number.bsuid_from for number in business.NUMBERS])
     has_account = traffic.account >= 0
-    pair = traffic.account * slots + portfolio
+    pair = traffic.account * slots + owner
     late = traffic.time >= HIDING_START
 
     # The business can address a BSUID only after it has seen one.
@@ -439,7 +447,7 @@ def _show_and_hide(
     np.minimum.at(first_bsuid, pair[seen], traffic.time[seen])
     for change in rotations:
         if change.delivered and change.time >= ROTATION_GEN2:
-            at = change.new_account * slots + change.portfolio
+            at = change.new_account * slots + int(business.OWNERS[change.portfolio])
             first_bsuid[at] = min(first_bsuid[at], change.time)
     outward = (traffic.kind == OUTBOUND) & has_account
     traffic.to_bsuid |= (
@@ -458,16 +466,16 @@ def _show_and_hide(
     rows = rows[np.argsort(traffic.account[rows], kind="stable")]
     books = business.contact_book(profile)
     older = hideable & (world.account_start < min(bsuid_from))
-    window: dict[tuple[int, int], int] = {}  # (account, business number): last phone contact
-    book: dict[int, int] = {}  # account x portfolio: entry since
+    window: dict[tuple[int, int], int] = {}  # (account, line): last phone contact
+    book: dict[int, int] = {}  # account x owner: entry since
     phone_known: set[int] = set()
     columns = (
         rows,
         traffic.time[rows],
         traffic.kind[rows],
         traffic.account[rows],
-        traffic.business_number[rows],
-        portfolio[rows],
+        line[rows],
+        owner[rows],
         pair[rows],
         traffic.username[rows],
         luck[rows, 0],

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import business
+from .business import NUMBER_PORTFOLIO
 from .delivery import Delivery
 from .identifiers import SLOTS
 from .profile import END, ROTATION_GEN2, USERNAME_START
 from .traffic import CARD_REQUEST, ECHO, INBOUND, OUTBOUND, Rotation, Traffic
-from .updates import NUMBER_PORTFOLIO, SPECIAL, Showing, Updates
+from .updates import SPECIAL, Showing, Updates
 from .world import REASONS, REREGISTER, World
 from .writer import unused_number
 

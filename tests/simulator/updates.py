@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import business, wire
+from .business import NUMBER_LINE, NUMBER_OWNER, NUMBER_PORTFOLIO, SINCE
 from .identifiers import SLOTS
 from .profile import (
     DAY,
@@ -44,7 +45,6 @@ SENT, DELIVERED, READ, FAILED, PLAYED = range(5)
 # What is odd about an inbound message.
 NO_QUIRK, EMPTY_PHONE, BSUID_AS_PHONE, BAD_BSUID, NO_PROFILE, AT_USERNAME = range(6)
 
-NUMBER_PORTFOLIO = np.array([number.portfolio for number in business.NUMBERS])
 BSUID_FROM = np.array([number.bsuid_from for number in business.NUMBERS])
 ENROLLED = np.array(business.PARENT_ENROLLED)
 
@@ -229,7 +229,7 @@ def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
         parts.append((row[inside], np.full(inside.sum(), code), at[inside]))
     row, code, at = (np.concatenate(columns) for columns in zip(*parts, strict=True))
 
-    number = traffic.business_number[row]
+    number = business.shown_under(traffic.business_number[row], at)
     to_bsuid = traffic.to_bsuid[row]
     passed_on = at >= np.maximum(BSUID_FROM[number], STATUS_BSUID_START)
     bsuid = np.where(code == FAILED, to_bsuid, to_bsuid | passed_on)
@@ -325,13 +325,14 @@ class _Window:
         self._number = traffic.business_number[rows]
 
     def open(self, account: int, number: int, time: int) -> bool:
-        """By the 30 days of this business number, or the contact book of its portfolio."""
+        """By the 30 days of this business number, or the contact book of its owner."""
         first, last = np.searchsorted(self._account, (account, account + 1))
         times, numbers = self._time[first:last], self._number[first:last]
-        near = (numbers == number) & (times < time) & (times >= time - VISIBILITY_WINDOW)
-        portfolio = NUMBER_PORTFOLIO[number]
-        opens, closes = self._books[portfolio]
-        booked = (NUMBER_PORTFOLIO[numbers] == portfolio) & (times < time) & (times >= opens)
+        near = (NUMBER_LINE[numbers] == NUMBER_LINE[number]) & (times < time)
+        near &= times >= time - VISIBILITY_WINDOW
+        owner = NUMBER_OWNER[number]
+        opens, closes = self._books[owner]
+        booked = (NUMBER_OWNER[numbers] == owner) & (times < time) & (times >= opens)
         return bool(near.any() or (opens <= time < closes and booked.any()))
 
 
@@ -497,8 +498,8 @@ def _identity_events(world: World, showing: Showing, rng: np.random.Generator) -
             continue  # the event names nobody without a phone
         phone = showing.phone(account)
         for portfolio in memberships.get(int(world.account_person[account]), ()):
-            choices = np.flatnonzero(portfolio == NUMBER_PORTFOLIO)
-            where = int(choices[int(luck[1] * len(choices))])
+            choices = np.flatnonzero((portfolio == NUMBER_PORTFOLIO) & (SINCE == 0))
+            where = int(business.current(choices[int(luck[1] * len(choices))], time))
             item = (
                 f'{{"from":"{phone}","id":"wamid.SIMK{i:07d}.{where}","timestamp":"{time}",'
                 f'"type":"system","system":{{"type":"customer_identity_changed",'
@@ -563,13 +564,15 @@ def _group_updates(
 
 
 def _account_updates(world: World) -> list[Special]:
-    """PARTNER_ADDED per WABA: names the owner, under the partner's id instead of the WABA's."""
-    out = []
+    """PARTNER_ADDED per WABA and owner: names it, under the partner's id instead of the WABA's."""
+    out, seen = [], set()
     for number, config in enumerate(business.NUMBERS):
-        if any(other.waba_id == config.waba_id for other in business.NUMBERS[:number]):
+        who = int(NUMBER_OWNER[number])
+        if (config.waba_id, who) in seen:
             continue
-        owner = business.PORTFOLIO_IDS[config.portfolio].replace("waba:", "9")
-        time = world.start + HOUR + number
+        seen.add((config.waba_id, who))
+        owner = business.PORTFOLIO_IDS[who].replace("waba:", "9")
+        time = max(world.start, config.since) + HOUR + number
         text = (
             f'{{"id":"700000000000001","time":{time},"changes":[{{"field":"account_update",'
             f'"value":{{"event":"PARTNER_ADDED","waba_info":{{"waba_id":"{config.waba_id}",'

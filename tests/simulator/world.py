@@ -379,10 +379,8 @@ def _memberships(
     weights = np.array(business.PORTFOLIO_WEIGHTS)
     cumulative = np.cumsum(weights, axis=1)[country]
     first = (rng.random(len(country))[:, None] > cumulative[:, :-1]).sum(axis=1)
-    second = (first + 1 + rng.integers(0, len(business.PORTFOLIO_IDS) - 2, len(country))) % (
-        len(business.PORTFOLIO_IDS) - 1
-    )
-    two = (rng.random(len(country)) < profile.second_portfolio) & (second != first)
+    second = (first + 1 + rng.integers(0, business.SHOPS - 1, len(country))) % business.SHOPS
+    two = (rng.random(len(country)) < profile.second_portfolio) & (first < business.SHOPS)
     person = np.concatenate([np.arange(len(country)), np.flatnonzero(two)])
     portfolio = np.concatenate([first, second[two]])
     weight = np.concatenate([np.where(two, 0.7, 1.0), np.full(two.sum(), 0.3)])

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 
 from . import business, wire
+from .business import NUMBER_PORTFOLIO
 from .delivery import Delivery, file_names
 from .identifiers import SLOTS
 from .profile import CONTACT_REQUEST_START, SECOND
@@ -22,7 +23,6 @@ from .updates import (
     MESSAGE,
     NO_PROFILE,
     NO_QUIRK,
-    NUMBER_PORTFOLIO,
     SENT,
     SPECIAL,
     STATUS,
@@ -244,7 +244,7 @@ def _render(
     ref = updates.ref[row]
     account = traffic.account[ref]
     known = np.maximum(account, 0)
-    number = traffic.business_number[ref]
+    number = business.shown_under(traffic.business_number[ref], updates.time[row])
     phone_of = traffic.number[ref]
     there = np.maximum(phone_of, 0)
     phone = np.where(updates.variant[row], texts.variant[there], texts.wa_id[there])
