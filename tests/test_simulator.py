@@ -367,7 +367,7 @@ def test_every_kind_of_event_occurs(base):
     fields = {field for _, _, field, _ in base.changes()}
     assert fields == {
         "messages", "smb_message_echoes", "calls", "user_preferences", "user_id_update",
-        "group_participants_update", "standby", "account_update",
+        "group_participants_update", "standby", "account_update", "history", "smb_app_state_sync",
     }  # fmt: skip
     assert {item["status"] for *_, item in base.items("statuses")} == set(updates.STATUSES)
     origins = {
@@ -436,6 +436,35 @@ def test_statuses_follow_the_truth_table(base):
         for ids in ((False, True), (True, True), (True, False)):
             assert by_shape[(status, *ids)], (status, ids)
     assert by_shape["failed", False, True]
+
+
+def test_a_number_that_comes_to_the_api_brings_its_chats(base):
+    """Nothing is told of it before; then the chats of six months, under the ids of that day."""
+    new = business.NUMBERS[business.ONBOARDED]
+    again = {n.phone_number_id for n in business.NUMBERS if n.coexistence and n.since}
+    synced = defaultdict(list)
+    for received, _, field, value in base.changes():
+        if field == "account_update":
+            continue
+        number = value["metadata"]["phone_number_id"]
+        if number == new.phone_number_id:
+            assert _seconds(received) >= BASE.coexistence_onboarded
+        for part in value.get("history", ()):
+            for thread in part["threads"]:
+                assert thread["id"] == thread["context"]["wa_id"]
+                synced[number] += [(thread, item) for item in thread["messages"]]
+    assert synced.keys() == {new.phone_number_id} | again
+    live = {item["id"] for _, _, _, value in base.changes() for item in _items(value)}
+    for number, items in synced.items():
+        senders = {new.display} if number == new.phone_number_id else set()
+        known = {item["id"] for _, item in items} & live
+        # What was on the API is told a second time, the rest only now.
+        assert bool(known) == (number in again)
+        assert any("user_id" in thread["context"] for thread, _ in items)
+        assert senders <= {item.get("from") for _, item in items}
+    assert any(
+        "user_id" not in thread["context"] for thread, _ in synced[new.phone_number_id]
+    )  # of numbers that were left
 
 
 def test_failed_statuses_have_no_contacts(base):
@@ -546,7 +575,12 @@ def test_calm_is_delivered_once_and_in_order(calm):
     received = [stamp for stamp, _ in calm.bodies]
     assert received == sorted(received)
     assert calm.summary["updates"] == calm.summary["distinct_updates"]
-    assert all(row["delivered"] for row in calm.truth("messages") if row["person_id"] is not None)
+    new = business.NUMBERS[business.ONBOARDED].phone_number_id
+    for row in calm.truth("messages"):
+        # Chats with numbers that were left before the sync are not in it.
+        synced = row["occurred_at"].timestamp() < CALM.coexistence_onboarded
+        if row["person_id"] is not None and not (synced and row["phone_number_id"] == new):
+            assert row["delivered"]
 
 
 def test_hostile_is_late_and_repeated(hostile):
@@ -623,6 +657,9 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
         for item in value.get("message_echoes", ()):
             user = item.get("to_user_id")
             take(portfolio, item["id"], item.get("to"), user, handles.get(user, "") if user else "")
+        for thread in (t for part in value.get("history", ()) for t in part["threads"]):
+            for item in thread["messages"]:
+                take(portfolio, item["id"], thread["id"], thread["context"].get("user_id"))
         for item in value.get("statuses", ()):
             if "recipient_type" in item:
                 take(
@@ -655,6 +692,8 @@ def _other_pairs(value: dict):
     """BSUID with phone in what is no message: contacts, groups, preferences, changes."""
     for item in (*value.get("contacts", ()), *value.get("user_preferences", ())):
         yield item.get("user_id"), item.get("wa_id")
+    for item in value.get("state_sync", ()):
+        yield item["contact"].get("user_id"), item["contact"]["phone_number"]
     for group in value.get("groups", ()):
         for item in group.get("added_participants", ()):
             yield item["user_id"], item.get("wa_id")

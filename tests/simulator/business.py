@@ -47,17 +47,19 @@ DEFAULT_COUNTRIES = ("BR", "MX", "US", "", "BR", "")
 OWNERS = np.array((0, 1, 2, 3, 4, 1))
 SHOPS = 3  # the first ones; people are customers of two of them
 
-# Assumptions, all three: the days on which numbers move. A number goes to the other WABA of its
-# portfolio; a WABA is sold to portfolio 0, whose BSUIDs its customers get without any webhook
-# (undocumented by Meta); the seed starts to map a WABA.
+# Assumptions, all four: the days on which numbers move. Two numbers go to the other WABA of their
+# portfolio, and one of them is in coexistence, so that its chats are synced again; a WABA is sold
+# to portfolio 0, whose BSUIDs its customers get without any webhook (undocumented by Meta); the
+# seed starts to map a WABA.
 NUMBER_MOVED = utc(2026, 6, 10)
+COEXISTENCE_MOVED = utc(2026, 7, 1)
 WABA_SOLD = utc(2026, 7, 15)
 WABA_MAPPED = utc(2026, 5, 20)
 
 _LINES = (  # days after BSUID_START, coexistence, stays: portfolio, WABA, until
     (0, False, ((0, "200000000000001", NEVER),)),
     (3, False, ((0, "200000000000001", NUMBER_MOVED), (0, "200000000000002", NEVER))),
-    (7, True, ((0, "200000000000002", NEVER),)),
+    (7, True, ((0, "200000000000002", COEXISTENCE_MOVED), (0, "200000000000001", NEVER))),
     (0, False, ((1, "200000000000003", NEVER),)),
     (14, True, ((1, "200000000000003", NEVER),)),
     (0, False, ((2, "200000000000004", NEVER),)),
@@ -96,12 +98,20 @@ NUMBER_PORTFOLIO = np.array([number.portfolio for number in NUMBERS])
 NUMBER_OWNER = OWNERS[NUMBER_PORTFOLIO]
 SINCE = np.array([number.since for number in NUMBERS])
 UNTIL = np.array([number.until for number in NUMBERS])
-SETTLED = (SINCE == 0) & (UNTIL == NEVER)
+COEXISTENCE = np.array([number.coexistence for number in NUMBERS])
+SETTLED = (SINCE == 0) & (UNTIL == NEVER) & ~COEXISTENCE
+# The coexistence number that comes to the API within the world, `profile.coexistence_onboarded`.
+ONBOARDED = int(np.flatnonzero(COEXISTENCE & (UNTIL == NEVER) & (SINCE == 0))[0])
 
 
 def current(number: np.ndarray, time: np.ndarray | int) -> np.ndarray:
     """The stay of a number's line at a time; `number` is its first one, and it moves only once."""
     return np.where(time >= UNTIL[number], number + 1, number)
+
+
+def live(profile: Profile, number: np.ndarray | int, time: np.ndarray | int) -> np.ndarray:
+    """Whether a number is on the API yet (bool)."""
+    return (np.asarray(number) != ONBOARDED) | (time >= profile.coexistence_onboarded)
 
 
 def shown_under(number: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -37,6 +37,7 @@ CONTACT_REQUEST_START = utc(2026, 7, 7)  # REQUEST_CONTACT_INFO button, "early J
 HIDING_START = utc(2026, 8, 17)  # first phone-less inbound seen in the wild on Aug 23
 STANDBY_START = utc(2026, 8, 4)
 GROUPS_START = utc(2026, 5, 11)
+HISTORY_DAYS = 180  # Meta's guide to onboarding app users: up to six months of chats
 VISIBILITY_WINDOW = 30 * DAY  # per business phone number
 
 
@@ -124,9 +125,18 @@ class Profile:
     delivered: float = 0.97
     read: float = 0.65
     failed: float = 0.02  # assumption: sends to a reachable account that fail all the same
+    # assumption: of these, with the code of nobody being there (131026: an old app, terms not
+    # accepted); the others are held back by Meta (131049)
+    failed_as_unreachable: float = 0.3
     # assumption: sends to numbers that are not on WhatsApp, and how often one of them is tried
     never_reached: float = 0.003
     never_reached_tries: float = 1.5
+    # assumption: the day one coexistence number comes to the API (epoch seconds). Before, it is in
+    # the app only; then the chats of HISTORY_DAYS are synced, and the address book
+    coexistence_onboarded: int = utc(2026, 5, 25)
+    # assumption: chats with numbers whose owner has left them meanwhile are synced, too
+    history_gone: bool = True
+    address_book: float = 0.3  # assumption: synced chats whose person the business saved
     echo: float = 0.4  # assumption: replies typed in the app, on coexistence numbers
     echo_named: float = 0.5  # assumption: from STATUS_BSUID_START; the name "may be absent"
     echo_phone_only: float = 0.2  # echoes without BSUID are seen (chatwoot#15175)
@@ -224,6 +234,9 @@ CALM = replace(
     outages=0,
     contact_book="on",
     keepalive_days=90.0,
+    coexistence_onboarded=utc(2025, 5, 15),
+    history_gone=False,
+    failed_as_unreachable=0.0,
     silent=0.0,
     return_restores_bsuid=0.0,
     rotation_phones=1.0,

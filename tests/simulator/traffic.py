@@ -47,6 +47,7 @@ class Traffic:
     username: np.ndarray  # index of the lease at that time, or -1
     card: np.ndarray  # PLAIN .. CARD_REQUEST
     group: np.ndarray  # group id of an inbound group message, or -1
+    live: np.ndarray  # bool: the business number is on the API; else only a later sync shows it
 
 
 @dataclass
@@ -175,10 +176,9 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     chosen[len(in_row) : len(in_row) + len(reply_row)] = chosen[: len(in_row)][replies][alive]
 
     chosen = business.current(chosen, time)
-    coexistence = np.array([number.coexistence for number in business.NUMBERS])
     is_reply = np.zeros(len(row), bool)
     is_reply[len(in_row) : len(in_row) + len(reply_row)] = True
-    typed = is_reply & coexistence[chosen] & (shape.random(len(row)) < profile.echo)
+    typed = is_reply & business.COEXISTENCE[chosen] & (shape.random(len(row)) < profile.echo)
     kind = np.where(typed, ECHO, kind)
 
     who = np.where(account >= 0, world.account_person[account], -1)
@@ -218,6 +218,7 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
         username,
         card,
         group,
+        business.live(profile, chosen, time),
     )
     _show_and_hide(world, traffic, rotations, shape.random((len(time), 2)))
     return traffic, rotations, groups
@@ -284,8 +285,12 @@ def _rotations(
                 for i, number in enumerate(business.NUMBERS)
                 if number.portfolio == portfolio
                 and number.since <= time < number.until
-                and (i == mostly or luck[1 + i] < profile.rotation_copies)
+                and business.live(profile, i, time)
             ]
+            # At least one, though the number it mostly talks to is not on the API yet.
+            copies = [
+                i for i in copies if i == mostly or luck[1 + i] < profile.rotation_copies
+            ] or copies[:1]
             found.append(
                 Rotation(
                     time,
@@ -442,7 +447,7 @@ def _show_and_hide(
 
     # The business can address a BSUID only after it has seen one.
     seen = has_account & (traffic.time >= bsuid_from[traffic.business_number])
-    seen &= traffic.kind == INBOUND
+    seen &= (traffic.kind == INBOUND) & traffic.live
     first_bsuid = np.full(len(world.account_person) * slots, np.iinfo(np.int64).max)
     np.minimum.at(first_bsuid, pair[seen], traffic.time[seen])
     for change in rotations:

@@ -79,17 +79,22 @@ def _shown(traffic: Traffic, updates: Updates, delivery: Delivery) -> _Shown:
     size = len(traffic.time)
     here = np.flatnonzero((updates.kind != SPECIAL) & delivery.arrived)
     ref = updates.ref[here]
+    synced = [row for item in _arrived_specials(updates, delivery) for row in item.rows]
+    again, again_phone, again_bsuid = np.array(synced, np.int64).reshape(-1, 3).T
+    ref = np.concatenate([ref, again])
 
     def any_of(flag: np.ndarray) -> np.ndarray:
         return np.bincount(ref[flag], minlength=size) > 0
 
-    phone, bsuid = updates.phone[here], updates.bsuid[here]
-    variant = updates.variant[here]
+    nothing = np.zeros(len(again), bool)
+    phone = np.concatenate([updates.phone[here], again_phone > 0])
+    bsuid = np.concatenate([updates.bsuid[here], again_bsuid > 0])
+    variant = np.concatenate([updates.variant[here], nothing])
     return _Shown(
-        arrived=any_of(np.ones(len(here), bool)),
+        arrived=any_of(np.ones(len(ref), bool)),
         phone=any_of(phone),
         bsuid=any_of(bsuid),
-        username=any_of(updates.username[here]),
+        username=any_of(np.concatenate([updates.username[here], nothing])),
         variant=any_of(phone & variant) & ~any_of(phone & ~variant),
         paired=any_of(phone & bsuid),
     )

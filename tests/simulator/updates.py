@@ -16,6 +16,7 @@ from .profile import (
     DAY,
     END,
     HIDING_START,
+    HISTORY_DAYS,
     HOUR,
     MINUTE,
     PARENT_START,
@@ -40,8 +41,9 @@ from .traffic import (
 from .world import CHANGE, JOIN, REREGISTER, World, json_strings
 
 MESSAGE, STATUS, ECHOED, SPECIAL = range(4)
-STATUSES = ("sent", "delivered", "read", "failed", "played")
-SENT, DELIVERED, READ, FAILED, PLAYED = range(5)
+STATUSES = ("sent", "delivered", "read", "failed", "played", "failed")
+SENT, DELIVERED, READ, UNREACHABLE, PLAYED, HELD_BACK = range(6)
+FAILED = (UNREACHABLE, HELD_BACK)
 # What is odd about an inbound message.
 NO_QUIRK, EMPTY_PHONE, BSUID_AS_PHONE, BAD_BSUID, NO_PROFILE, AT_USERNAME = range(6)
 
@@ -52,7 +54,8 @@ ENROLLED = np.array(business.PARENT_ENROLLED)
 @dataclass(slots=True)
 class Special:
     """An update with its JSON. `pairs` are the account x portfolio keys whose BSUID and phone
-    it shows together; `rotation` is the index of the change it tells of, or -1."""
+    it shows together; `rotation` is the index of the change it tells of, or -1; `rows` of a sync
+    are (row of Traffic, phone shown, BSUID shown)."""
 
     time: int
     number: int
@@ -62,6 +65,7 @@ class Special:
     label: str
     pairs: list[int] = field(default_factory=list)
     rotation: int = -1
+    rows: list[tuple[int, bool, bool]] = field(default_factory=list)
 
 
 @dataclass
@@ -80,7 +84,9 @@ class Updates:
     time: np.ndarray
     kind: np.ndarray  # MESSAGE .. SPECIAL
     ref: np.ndarray  # row of Traffic, or index of specials
-    code: np.ndarray  # of a status SENT .. PLAYED; of a message the quirk; of an echo: it is named
+    code: (
+        np.ndarray
+    )  # of a status SENT .. HELD_BACK; of a message the quirk; of an echo: it is named
     phone: np.ndarray  # bool: shown
     bsuid: np.ndarray
     parent: np.ndarray
@@ -143,6 +149,7 @@ def build(
     group_specials, sends = _group_updates(world, groups, showing)
     specials += group_specials
     specials += _account_updates(world)
+    specials += _syncs(world, traffic, showing, rare)
     specials.sort(key=lambda special: special.time)
 
     message = _messages(world, traffic, flow)
@@ -168,7 +175,7 @@ def build(
 
 
 def _messages(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
-    row = np.flatnonzero(traffic.kind == INBOUND)
+    row = np.flatnonzero((traffic.kind == INBOUND) & traffic.live)
     time, number = traffic.time[row], traffic.business_number[row]
     phone = traffic.visible[row].copy()
     bsuid = time >= BSUID_FROM[number]
@@ -200,10 +207,11 @@ def _messages(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
 
 def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
     profile = world.profile
-    row = np.flatnonzero(traffic.kind == OUTBOUND)
+    row = np.flatnonzero((traffic.kind == OUTBOUND) & traffic.live)
     count = len(row)
     reached = traffic.account[row] >= 0
     failed = ~reached | (rng.random(count) < profile.failed)
+    held_back = failed & reached & (rng.random(count) >= profile.failed_as_unreachable)
     delivered = ~failed & (rng.random(count) < profile.delivered)
     read = delivered & (rng.random(count) < profile.read)
     played = read & (rng.random(count) < 0.01)
@@ -219,7 +227,8 @@ def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
         (SENT, ~failed, sent_at),
         (DELIVERED, delivered, delivered_at),
         (READ, read, read_at),
-        (FAILED, failed, sent_at + 1),
+        (UNREACHABLE, failed & ~held_back, sent_at + 1),
+        (HELD_BACK, held_back, sent_at + 1),
         (PLAYED, played, read_at + 5),
     ):
         inside = happens & (at < END - MINUTE)
@@ -232,16 +241,17 @@ def _statuses(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple
     number = business.shown_under(traffic.business_number[row], at)
     to_bsuid = traffic.to_bsuid[row]
     passed_on = at >= np.maximum(BSUID_FROM[number], STATUS_BSUID_START)
-    bsuid = np.where(code == FAILED, to_bsuid, to_bsuid | passed_on)
+    lost = np.isin(code, FAILED)
+    bsuid = np.where(lost, to_bsuid, to_bsuid | passed_on)
     phone = ~to_bsuid | traffic.visible[row]
     parent = bsuid & ENROLLED[NUMBER_PORTFOLIO[number]] & (at >= PARENT_START)
     username = (traffic.username[row] >= 0) & np.isin(code, (DELIVERED, READ, PLAYED)) & bsuid
-    variant = (code == FAILED) & ~to_bsuid & (rng.random(len(row)) < profile.phone_variant)
+    variant = lost & ~to_bsuid & (rng.random(len(row)) < profile.phone_variant)
     return at, np.full(len(row), STATUS), row, code, phone, bsuid, parent, username, variant
 
 
 def _echoes(world: World, traffic: Traffic, rng: np.random.Generator) -> tuple:
-    row = np.flatnonzero(traffic.kind == ECHO)
+    row = np.flatnonzero((traffic.kind == ECHO) & traffic.live)
     time, number = traffic.time[row], traffic.business_number[row]
     bare = traffic.visible[row] & (rng.random(len(row)) < world.profile.echo_phone_only)
     bsuid = (time >= BSUID_FROM[number]) & ~bare
@@ -269,7 +279,7 @@ def _pairs(account: int, number: int, phone: str, bsuid: str) -> list[int]:
 def _small(traffic: Traffic, showing: Showing) -> list[Special]:
     """Calls (connect and terminate) and marketing preferences."""
     out = []
-    rows = np.flatnonzero(np.isin(traffic.kind, (CALL_IN, CALL_OUT, PREFERENCE)))
+    rows = np.flatnonzero(np.isin(traffic.kind, (CALL_IN, CALL_OUT, PREFERENCE)) & traffic.live)
     for i in rows.tolist():
         time, kind = int(traffic.time[i]), int(traffic.kind[i])
         number, account = int(traffic.business_number[i]), int(traffic.account[i])
@@ -500,6 +510,8 @@ def _identity_events(world: World, showing: Showing, rng: np.random.Generator) -
         for portfolio in memberships.get(int(world.account_person[account]), ()):
             choices = np.flatnonzero((portfolio == NUMBER_PORTFOLIO) & (SINCE == 0))
             where = int(business.current(choices[int(luck[1] * len(choices))], time))
+            if not business.live(world.profile, where, time):
+                continue
             item = (
                 f'{{"from":"{phone}","id":"wamid.SIMK{i:07d}.{where}","timestamp":"{time}",'
                 f'"type":"system","system":{{"type":"customer_identity_changed",'
@@ -580,6 +592,84 @@ def _account_updates(world: World) -> list[Special]:
         )
         out.append(Special(time, number, -1, [], [text], "account_update"))
     return out
+
+
+_THREADS = 40  # assumption: chats in one webhook of a sync
+
+
+def _syncs(
+    world: World, traffic: Traffic, showing: Showing, rng: np.random.Generator
+) -> list[Special]:
+    """Chats and address book of the coexistence numbers that came to the API, or to another WABA.
+
+    Ids are those of the day of the sync; both days are before there are usernames.
+    """
+    profile = world.profile
+    moved = np.flatnonzero(business.COEXISTENCE & (SINCE > 0)).tolist()
+    out = []
+    for number, time in (
+        (business.ONBOARDED, profile.coexistence_onboarded),
+        *((number, int(SINCE[number])) for number in moved),
+    ):
+        mine = NUMBER_LINE[traffic.business_number] == NUMBER_LINE[number]
+        mine &= np.isin(traffic.kind, (INBOUND, OUTBOUND, ECHO)) & (traffic.account >= 0)
+        mine &= (traffic.time < time) & (traffic.time >= time - HISTORY_DAYS * DAY)
+        rows = np.flatnonzero(mine)
+        if not profile.history_gone:
+            rows = rows[world.account_end[traffic.account[rows]] > time]
+        rows = rows[np.argsort(traffic.account[rows], kind="stable")]
+        accounts, first = np.unique(traffic.account[rows], return_index=True)
+        chats = list(zip(accounts.tolist(), np.split(rows, first[1:]), strict=True))
+        parts = [chats[i : i + _THREADS] for i in range(0, len(chats), _THREADS)]
+        for order, part in enumerate(parts):
+            at = time + 60 + order
+            metadata = (
+                f'"metadata":{{"phase":0,"chunk_order":{order + 1},'
+                f'"progress":{100 * (order + 1) // len(parts)}}}'
+            )
+            threads, contacts, shown, pairs = [], [], [], []
+            saved = (rng.random(len(part)) < profile.address_book).tolist()
+            for (account, messages), save in zip(part, saved, strict=True):
+                phone, bsuid, parent = showing.ids(account, number, time, True)
+                if world.account_end[account] <= time:
+                    bsuid = parent = ""  # the number of somebody who has gone
+                threads.append(_thread(traffic, messages.tolist(), number, phone, bsuid, parent))
+                shown += [(row, True, bool(bsuid)) for row in messages.tolist()]
+                if save:
+                    # Named as the business calls them.
+                    name = f'"Cliente {showing.name(account, time)[1:]}'
+                    ids = f'"phone_number":"{phone}"'
+                    ids += f',"user_id":"{bsuid}"' if bsuid else ""
+                    ids += f',"parent_user_id":"{parent}"' if parent else ""
+                    contacts.append(
+                        f'{{"type":"contact","contact":{{"full_name":{name},{ids}}},'
+                        f'"action":"add","metadata":{{"timestamp":"{time}"}}}}'
+                    )
+                    pairs += _pairs(account, number, phone, bsuid)
+            item = f'{{{metadata},"threads":[{",".join(threads)}]}}'
+            out.append(Special(at, number, wire.HISTORY, [], [item], "history", rows=shown))
+            if contacts:
+                out.append(Special(at, number, wire.STATE_SYNC, [], contacts, "state_sync", pairs))
+    return out
+
+
+def _thread(
+    traffic: Traffic, rows: list[int], number: int, phone: str, bsuid: str, parent: str
+) -> str:
+    """One chat of a history sync."""
+    display = business.NUMBERS[number].display
+    messages = []
+    for row in rows:
+        if traffic.kind[row] == INBOUND:
+            who = wire.ids("from", phone, bsuid, parent)
+        else:
+            who = f'"from":"{display}","to":"{phone}",'
+        messages.append(
+            f'{{{who}"id":"wamid.SIM{row:010d}","timestamp":"{int(traffic.time[row])}",'
+            '"type":"text","text":{"body":"ok"},"history_context":{"status":"READ"}}'
+        )
+    context = wire.contact(None, "", phone, bsuid, parent)
+    return f'{{"id":"{phone}","context":{context},"messages":[{",".join(messages)}]}}'
 
 
 def standby(time: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -20,8 +20,11 @@ CONTAINERS = (
     ("user_id_update", "user_id_update", False),
     ("group_participants_update", "groups", False),
     ("standby", "messages", True),
+    ("history", "history", False),
+    ("smb_app_state_sync", "state_sync", False),
 )
 MESSAGES, STATUSES, ECHOES, CALLS, PREFERENCES, USER_ID_UPDATE, GROUPS, STANDBY = range(8)
+HISTORY, STATE_SYNC = 8, 9
 
 BODY_START = '{"object":"whatsapp_business_account","entry":['
 

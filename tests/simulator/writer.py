@@ -20,6 +20,7 @@ from .updates import (
     ECHOED,
     EMPTY_PHONE,
     FAILED,
+    HELD_BACK,
     MESSAGE,
     NO_PROFILE,
     NO_QUIRK,
@@ -27,6 +28,7 @@ from .updates import (
     SPECIAL,
     STATUS,
     STATUSES,
+    UNREACHABLE,
     Updates,
     standby,
 )
@@ -62,7 +64,12 @@ _SENT_EXTRA = (
     ',"conversation":{"id":"c0ffee","origin":{"type":"utility"}},'
     '"pricing":{"billable":true,"pricing_model":"PMP","category":"utility"}'
 )
-_ERRORS = ',"errors":[{"code":131026,"title":"Message undeliverable"}]'
+_EXTRA = {
+    SENT: _SENT_EXTRA,
+    UNREACHABLE: ',"errors":[{"code":131026,"title":"Message undeliverable"}]',
+    HELD_BACK: ',"errors":[{"code":131049,"title":"In order to maintain healthy ecosystem '
+    'engagement, the message failed to be delivered."}]',
+}
 
 _REJECTED = (  # lines that are no webhook
     "not json at all",
@@ -283,14 +290,16 @@ def _render(
                 ids += f',"recipient_user_id":"{user}"'
                 if above:
                     ids += f',"recipient_parent_user_id":"{above}"'
-            extra = _ERRORS if code == FAILED else _SENT_EXTRA if code == SENT else ""
+            extra = _EXTRA.get(code, "")
             items[i] = [
                 f'{{"id":"wamid.SIM{message:010d}","status":"{STATUSES[code]}",'
                 f'"timestamp":"{time}"{ids}{extra}}}'
             ]
             # contacts[] in statuses is new with the BSUIDs, and never there for failed ones.
             contacts[i] = (
-                [wire.contact(called, handle, tel, user, above)] if user and code != FAILED else []
+                [wire.contact(called, handle, tel, user, above)]
+                if user and code not in FAILED
+                else []
             )
         elif what == MESSAGE:
             heads[i] = (where, wire.STANDBY if hidden else wire.MESSAGES)
