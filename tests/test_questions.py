@@ -36,7 +36,7 @@ from tests.test_texts import says
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PORTFOLIO = "100000000000001"
-PERSONS = 400
+PERSONS = 500
 TODAY = "2026-11"  # what of the sample came in since yesterday
 TEXT = re.compile(r'"id":"wamid\.SIM(\d+)","timestamp":"\d+",(?="type":"text")')
 

@@ -264,6 +264,19 @@ def test_a_person_has_one_account_at_a_time(people):
     assert (gap[same] == 0).all()
 
 
+def test_a_second_phone_has_another_account_and_the_same_name(people):
+    phones = np.flatnonzero(people.same_as >= 0)
+    owners = people.same_as[phones]
+    assert len(phones) == round(12_000 * BASE.second_phone)
+    assert not set(phones.tolist()) & set(owners.tolist())
+    now = people.joined[phones]
+    assert (people.joined[owners] == now).all()
+    assert (people.name_at(phones, now) == people.name_at(owners, now)).all()
+    one, other = (people.account_at(who, now) for who in (phones, owners))
+    assert (people.account_number[one] != people.account_number[other]).all()
+    assert (people.account_bsuid_key[one] != people.account_bsuid_key[other]).all()
+
+
 def test_a_username_has_one_holder_at_a_time():
     people = world.build(HOSTILE, 6000, 2.0, 3)
     leases = defaultdict(list)
@@ -467,6 +480,29 @@ def test_a_number_that_comes_to_the_api_brings_its_chats(base):
     )  # of numbers that were left
 
 
+def test_messages_are_corrected(base):
+    for name in ("messages", "message_echoes"):
+        items = [item for *_, item in base.items(name)]
+        known = {item["id"] for item in items}
+        corrections = [item for item in items if item["type"] in ("edit", "revoke")]
+        assert {item["type"] for item in corrections} == {"edit", "revoke"}
+        originals = {item[item["type"]]["original_message_id"] for item in corrections}
+        assert len(originals & known) > 0.9 * len(originals)  # what one corrects may be lost
+        assert not originals & {item["id"] for item in corrections}
+
+
+@pytest.mark.parametrize("profile", [NOTIFICATION, SUPPORT, MARKETING], ids=lambda p: p.name)
+def test_sends_have_a_price(profile):
+    flow, _, _ = traffic.build(world.build(profile, 1000, 2.0, 3), 3)
+    sent = (flow.kind == traffic.OUTBOUND) & (flow.account >= 0)
+    notices = flow.category[sent & (flow.category != traffic.SERVICE)]
+    assert (notices == traffic.MARKETING).mean() == pytest.approx(profile.marketing, abs=0.02)
+    assert (notices == traffic.AUTHENTICATION).mean() == pytest.approx(
+        profile.authentication, abs=0.02
+    )
+    assert (flow.category[sent] == traffic.SERVICE).any()
+
+
 def test_failed_statuses_have_no_contacts(base):
     for _, _, field, value in base.changes():
         statuses = value.get("statuses", ())
@@ -646,7 +682,7 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
             if contact.get("wa_id")
         }
         for item in value.get("messages", ()):
-            if item["type"] == "system":
+            if item["type"] in ("system", "edit", "revoke"):
                 continue
             sender, user = item.get("from"), item.get("from_user_id")
             handle = handles.get(user) or phones.get(sender) or ""
@@ -655,6 +691,8 @@ def _shown(run: Run) -> tuple[dict[str, dict[str, str]], set[tuple[str, str, str
                 if card.get("origin") == "contact_request":
                     pairs.add((portfolio, user, card["phones"][0]["wa_id"]))
         for item in value.get("message_echoes", ()):
+            if item["type"] in ("edit", "revoke"):
+                continue
             user = item.get("to_user_id")
             take(portfolio, item["id"], item.get("to"), user, handles.get(user, "") if user else "")
         for thread in (t for part in value.get("history", ()) for t in part["threads"]):

@@ -35,6 +35,8 @@ USERNAME_ROLLOUT_DAYS = 100  # assumption: adoption spreads evenly until mid Oct
 BSUID_SEND_START = utc(2026, 7, 20)  # integrators tested sends to a BSUID from July 20
 CONTACT_REQUEST_START = utc(2026, 7, 7)  # REQUEST_CONTACT_INFO button, "early July"
 HIDING_START = utc(2026, 8, 17)  # first phone-less inbound seen in the wild on Aug 23
+REVOKE_IDS = utc(2026, 5, 4)  # revocations carry from_user_id
+EDIT_IDS = utc(2026, 6, 12)  # edits and echoes of both do
 STANDBY_START = utc(2026, 8, 4)
 GROUPS_START = utc(2026, 5, 11)
 HISTORY_DAYS = 180  # Meta's guide to onboarding app users: up to six months of chats
@@ -61,6 +63,9 @@ class Profile:
     # assumption: new customers whose number the business has from the first day (checkout, sign-up,
     # a bought list), so that it may write first; the others write before anybody knows their number
     listed: float = 0.3
+    # assumption: what the notices are, as their pricing says; the others are utility
+    marketing: float = 0.5
+    authentication: float = 0.1
     # assumption: changes of number that the customer tells the business himself, within a month and
     # where no webhook shows it (in an account, on the telephone)
     tells_number: float = 0.2
@@ -93,8 +98,11 @@ class Profile:
     reinstall: float = 0.02
     # assumption: share of key changes that reach a business (it must switch the check on)
     identity_event: float = 0.3
-    # assumption: share of persons whose account a second person also writes from
+    # assumption: share of persons whose account a second person also writes from: a couple
     shared_handset: float = 0.0005
+    # assumption: persons who are somebody's second phone, with an account and BSUIDs of its own
+    # and the same name: nothing on the wire says so, and truth counts them as two
+    second_phone: float = 0.02
 
     # --- names and usernames -------------------------------------------------------------
     # pinned: size of the vocabulary. The exponent of its Zipf law makes 7 persons in 100 "Maria"
@@ -117,6 +125,8 @@ class Profile:
     bsuid_send: float = 0.2
     # assumption: hidden customers who tap the contact-info button, per inbound message
     contact_request: float = 0.05
+    edited: float = 0.01  # assumption: messages and echoes that are corrected within minutes
+    revoked: float = 0.005  # assumption: those that are taken back
     contact_card: float = 0.005  # assumption: inbound messages that are somebody's card
     calls: float = 0.005  # assumption, per inbound message and per notice
     preferences: float = 0.006  # assumption, per notice
@@ -190,6 +200,8 @@ NOTIFICATION = replace(
     reply_share=0.7,
     notices_per_year=12.0,
     listed=1.0,
+    marketing=0.05,
+    authentication=0.45,
     tells_number=0.6,
 )
 
@@ -201,6 +213,8 @@ SUPPORT = replace(
     reply_share=0.9,
     notices_per_year=0.5,
     listed=0.05,
+    marketing=0.0,
+    authentication=0.0,
     tells_number=0.05,
 )
 
@@ -212,6 +226,8 @@ MARKETING = replace(
     silent=0.6,
     notices_per_year=18.0,
     listed=0.9,
+    marketing=0.95,
+    authentication=0.0,
     tells_number=0.05,
     stale_campaign_days=540.0,
     never_reached=0.08,

@@ -28,6 +28,9 @@ from .profile import (
 from .world import CHANGE, RETURN, World, poisson_times
 
 INBOUND, OUTBOUND, ECHO, CALL_IN, CALL_OUT, PREFERENCE = range(6)
+# What a send is, as its pricing says.
+CATEGORIES = ("utility", "marketing", "authentication", "service")
+UTILITY, MARKETING, AUTHENTICATION, SERVICE = range(4)
 # What an inbound message is: text and the like, or a contact card.
 PLAIN, CARD_OTHER, CARD_REQUEST = range(3)
 
@@ -47,6 +50,7 @@ class Traffic:
     username: np.ndarray  # index of the lease at that time, or -1
     card: np.ndarray  # PLAIN .. CARD_REQUEST
     group: np.ndarray  # group id of an inbound group message, or -1
+    category: np.ndarray  # of a send: UTILITY .. SERVICE
     live: np.ndarray  # bool: the business number is on the API; else only a later sync shows it
 
 
@@ -180,15 +184,22 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     is_reply[len(in_row) : len(in_row) + len(reply_row)] = True
     typed = is_reply & business.COEXISTENCE[chosen] & (shape.random(len(row)) < profile.echo)
     kind = np.where(typed, ECHO, kind)
+    luck = shape.random(len(row))
+    category = np.where(
+        luck < profile.marketing,
+        MARKETING,
+        np.where(luck < profile.marketing + profile.authentication, AUTHENTICATION, UTILITY),
+    )
+    category[is_reply] = SERVICE
 
     who = np.where(account >= 0, world.account_person[account], -1)
     who = _guest_writes(world, shape, who, kind)
     missing = _never_reached(world, shape, len(row))
     groups, group_traffic = _groups(world, groups_rng)
-    time, kind, chosen, account, number, who, group = (
+    time, kind, chosen, account, number, who, group, category = (
         np.concatenate(parts)
         for parts in zip(
-            (time, kind, chosen, account, number, who, np.full(len(time), -1)),
+            (time, kind, chosen, account, number, who, np.full(len(time), -1), category),
             missing,
             group_traffic,
             strict=True,
@@ -197,9 +208,9 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
     inside = (time >= world.start) & (time < END - MINUTE)
     inside &= ~business.between_portfolios(chosen, time)
     order = np.flatnonzero(inside)[np.lexsort((kind[inside], time[inside]))]
-    time, kind, chosen, account, number, who, group = (
+    time, kind, chosen, account, number, who, group, category = (
         values[order].astype(np.int64)
-        for values in (time, kind, chosen, account, number, who, group)
+        for values in (time, kind, chosen, account, number, who, group, category)
     )
     owner = np.where(account >= 0, world.account_person[account], -1)
     username = np.where(account >= 0, world.username_at(owner, time), -1)
@@ -218,6 +229,7 @@ def build(world: World, seed: int) -> tuple[Traffic, list[Rotation], list[Group]
         username,
         card,
         group,
+        category,
         business.live(profile, chosen, time),
     )
     _show_and_hide(world, traffic, rotations, shape.random((len(time), 2)))
@@ -387,7 +399,8 @@ def _never_reached(
     number = -1 - rng.integers(0, lines, count)
     where = business.current(rng.choice(np.flatnonzero(business.SINCE == 0), count), time)
     none = np.full(count, -1)
-    return time, np.full(count, OUTBOUND), where, none, number, none, none
+    campaign = np.full(count, MARKETING)
+    return time, np.full(count, OUTBOUND), where, none, number, none, none, campaign
 
 
 def _groups(world: World, rng: np.random.Generator) -> tuple[list[Group], tuple[np.ndarray, ...]]:
@@ -422,10 +435,11 @@ def _groups(world: World, rng: np.random.Generator) -> tuple[list[Group], tuple[
                                 int(world.account_number[member]),
                                 int(world.account_person[member]),
                                 len(groups) - 1,
+                                SERVICE,
                             )
                         )
-    table = np.array(rows, np.int64).reshape(-1, 7)
-    return groups, tuple(table[:, i] for i in range(7))
+    table = np.array(rows, np.int64).reshape(-1, 8)
+    return groups, tuple(table.T)
 
 
 def _show_and_hide(

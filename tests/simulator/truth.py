@@ -122,6 +122,7 @@ def _persons(world: World) -> pa.Table:
             "joined_at": _stamp(world.joined),
             "left_at": pa.array(left, pa.timestamp("s", tz="UTC"), mask=left == 0),
             "guest_of": _nullable(world.guest_of),
+            "same_as": _nullable(world.same_as),
         }
     )
 
@@ -394,6 +395,9 @@ def _transitions(
     for guest in np.flatnonzero(world.guest_of >= 0).tolist():
         for person in (guest, int(world.guest_of[guest])):
             add(person, "shared_handset", int(world.joined[guest]))
+    for phone in np.flatnonzero(world.same_as >= 0).tolist():
+        for person in (phone, int(world.same_as[phone])):
+            add(person, "second_phone", int(world.joined[phone]))
     rows.sort(key=lambda row: row["occurred_at"])
     text, number = pa.string(), pa.int64()
     schema = pa.schema(

@@ -14,12 +14,14 @@ from .business import NUMBER_LINE, NUMBER_OWNER, NUMBER_PORTFOLIO, SINCE
 from .identifiers import SLOTS
 from .profile import (
     DAY,
+    EDIT_IDS,
     END,
     HIDING_START,
     HISTORY_DAYS,
     HOUR,
     MINUTE,
     PARENT_START,
+    REVOKE_IDS,
     ROTATION_GEN2,
     ROTATION_GEN3,
     STANDBY_START,
@@ -144,6 +146,7 @@ def build(
     """All updates of a world, each once, in order of time."""
     flow, rare = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, 3]).spawn(2))
     specials = _small(traffic, showing)
+    specials += _corrections(world, traffic, showing, rare)
     specials += _rotation_updates(world, traffic, rotations, showing, rare)
     specials += _identity_events(world, showing, rare)
     group_specials, sends = _group_updates(world, groups, showing)
@@ -318,6 +321,45 @@ def _small(traffic: Traffic, showing: Showing) -> list[Special]:
                 f'"direction":"{direction}"{extra}}}'
             )
             out.append(Special(at, number, wire.CALLS, contacts, [item], "calls", pairs))
+    return out
+
+
+def _corrections(
+    world: World, traffic: Traffic, showing: Showing, rng: np.random.Generator
+) -> list[Special]:
+    """Edits and revocations of messages and echoes, each with an id of its own."""
+    profile = world.profile
+    rows = np.flatnonzero(np.isin(traffic.kind, (INBOUND, ECHO)) & traffic.live)
+    luck = rng.random(len(rows))
+    chosen = luck < profile.edited + profile.revoked
+    wait = rng.integers(5, 10 * MINUTE, chosen.sum()).tolist()
+    out = []
+    for row, what, later in zip(rows[chosen].tolist(), luck[chosen].tolist(), wait, strict=True):
+        kind = "edit" if what < profile.edited else "revoke"
+        account, number = int(traffic.account[row]), int(traffic.business_number[row])
+        time = int(traffic.time[row]) + later
+        if time >= min(END - MINUTE, world.account_end[account]):
+            continue
+        inbound = traffic.kind[row] == INBOUND
+        phone, bsuid, parent = showing.ids(account, number, time, bool(traffic.visible[row]))
+        if time < (REVOKE_IDS if inbound and kind == "revoke" else EDIT_IDS):
+            bsuid = parent = ""
+        who = wire.ids("from" if inbound else "to", phone, bsuid, parent)
+        content = f'"original_message_id":"wamid.SIM{row:010d}"'
+        if kind == "edit":
+            content += ',"message":{"type":"text","text":{"body":"perdão"}}'
+        item = (
+            f'{{{who}"id":"wamid.SIMC{row:09d}","timestamp":"{time}",'
+            f'"type":"{kind}","{kind}":{{{content}}}}}'
+        )
+        name = showing.name(account, time) if inbound else None
+        cards = [wire.contact(name, showing.username(account, time), phone, bsuid, parent)]
+        if not inbound:
+            item = f'{{"from":"{business.NUMBERS[number].display}",{item[1:]}'
+            cards = cards if bsuid else []
+        where = wire.MESSAGES if inbound else wire.ECHOES
+        pairs = _pairs(account, number, phone, bsuid)
+        out.append(Special(time, number, where, cards, [item], kind, pairs))
     return out
 
 

@@ -34,6 +34,7 @@ class World:
     joined: np.ndarray  # [P]
     left: np.ndarray  # [P], END if never
     guest_of: np.ndarray  # [P] person on whose account this one writes, or -1
+    same_as: np.ndarray  # [P] person whose second phone this one is, or -1
     # accounts, ordered by (person, start)
     account_person: np.ndarray
     account_number: np.ndarray
@@ -119,8 +120,8 @@ def poisson_times(
 
 def build(profile: Profile, persons: int, years: float, seed: int) -> World:
     """Draw a world of `persons` persons over the `years` before END."""
-    life, draw, text, member = (
-        np.random.default_rng(s) for s in np.random.SeedSequence([seed, 1]).spawn(4)
+    life, draw, text, member, twice = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, 1]).spawn(5)
     )
     start = END - int(years * YEAR)
     # Arrivals replace leavers, so that the population stays about level.
@@ -135,12 +136,15 @@ def build(profile: Profile, persons: int, years: float, seed: int) -> World:
         life.exponential(1 / profile.leave if profile.leave else 1e9, persons) * YEAR
     ).astype(np.int64)
     left = np.minimum(leaves, END)
+    same_as = _second_phones(profile, twice, persons)
+    for values in (country, joined, left):
+        values[:] = np.where(same_as >= 0, values[same_as], values)
 
     accounts, numbers = _accounts(profile, life, country, joined, left)
     wa_id, variant = _phone_strings(life, numbers)
-    name_person, name_start, name_id, vocabulary = _names(profile, text, joined, left)
+    name_person, name_start, name_id, vocabulary = _names(profile, text, joined, left, same_as)
     leases = _usernames(profile, draw, joined, left)
-    member_person, member_portfolio, member_weight = _memberships(profile, member, country)
+    member_person, member_portfolio, member_weight = _memberships(profile, member, country, same_as)
     guests = _guests(profile, draw, persons)
     row, time = poisson_times(draw, profile.reinstall, joined, left)
 
@@ -152,6 +156,7 @@ def build(profile: Profile, persons: int, years: float, seed: int) -> World:
         joined=np.concatenate([joined, joined[guests]]),
         left=np.concatenate([left, left[guests]]),
         guest_of=np.concatenate([np.full(persons, -1), guests]) if extra else np.full(persons, -1),
+        same_as=np.concatenate([same_as, np.full(extra, -1)]),
         **accounts,
         number_country=numbers,
         wa_id=wa_id,
@@ -297,11 +302,16 @@ def _phone_strings(
 
 
 def _names(
-    profile: Profile, rng: np.random.Generator, joined: np.ndarray, left: np.ndarray
+    profile: Profile,
+    rng: np.random.Generator,
+    joined: np.ndarray,
+    left: np.ndarray,
+    same_as: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Profile names over time: Zipf over the vocabulary, plus blank and symbol-only ones.
 
-    A change either keeps the first name or draws another name.
+    A change either keeps the first name or draws another name. On a second phone the names are
+    the same.
     """
     vocabulary = names.vocabulary(profile.name_vocabulary)
     weight = np.arange(1, len(vocabulary) + 1) ** -profile.name_exponent
@@ -321,7 +331,14 @@ def _names(
         row = np.flatnonzero((turn == i) & keeps)
         row = row[name[row - 1] < len(vocabulary)]
         name[row] = names.other_last(name[row - 1], *luck[row].T, len(vocabulary))
-    return person, start, name, vocabulary + list(names.UNUSABLE)
+    phones = np.flatnonzero(same_as >= 0)
+    second = np.full(len(joined), -1)
+    second[same_as[phones]] = phones
+    own, again = same_as[person] < 0, second[person] >= 0
+    person = np.concatenate([person[own], second[person[again]]])
+    start, name = (np.concatenate([values[own], values[again]]) for values in (start, name))
+    order = np.argsort(person, kind="stable")
+    return person[order], start[order], name[order], vocabulary + list(names.UNUSABLE)
 
 
 def _usernames(
@@ -373,18 +390,27 @@ def _usernames(
 
 
 def _memberships(
-    profile: Profile, rng: np.random.Generator, country: np.ndarray
+    profile: Profile, rng: np.random.Generator, country: np.ndarray, same_as: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which portfolios a person is a customer of, with the share of messages in each."""
     weights = np.array(business.PORTFOLIO_WEIGHTS)
     cumulative = np.cumsum(weights, axis=1)[country]
     first = (rng.random(len(country))[:, None] > cumulative[:, :-1]).sum(axis=1)
+    first = np.where(same_as >= 0, first[same_as], first)
     second = (first + 1 + rng.integers(0, business.SHOPS - 1, len(country))) % business.SHOPS
     two = (rng.random(len(country)) < profile.second_portfolio) & (first < business.SHOPS)
     person = np.concatenate([np.arange(len(country)), np.flatnonzero(two)])
     portfolio = np.concatenate([first, second[two]])
     weight = np.concatenate([np.where(two, 0.7, 1.0), np.full(two.sum(), 0.3)])
     return person, portfolio, weight
+
+
+def _second_phones(profile: Profile, rng: np.random.Generator, persons: int) -> np.ndarray:
+    """Per person whose second phone it is, or -1; nobody has more than two."""
+    pairs = rng.permutation(persons)[: 2 * round(persons * profile.second_phone)].reshape(2, -1)
+    same_as = np.full(persons, -1)
+    same_as[pairs[0]] = pairs[1]
+    return same_as
 
 
 def _guests(profile: Profile, rng: np.random.Generator, persons: int) -> np.ndarray:

@@ -12,11 +12,12 @@ from .business import NUMBER_PORTFOLIO
 from .delivery import Delivery, file_names
 from .identifiers import SLOTS
 from .profile import CONTACT_REQUEST_START, SECOND
-from .traffic import CARD_OTHER, CARD_REQUEST, Traffic
+from .traffic import CARD_OTHER, CARD_REQUEST, CATEGORIES, Traffic
 from .updates import (
     AT_USERNAME,
     BAD_BSUID,
     BSUID_AS_PHONE,
+    DELIVERED,
     ECHOED,
     EMPTY_PHONE,
     FAILED,
@@ -60,12 +61,13 @@ _OTHER_TYPES = (
     '"type":"button","button":{"text":"Quero","payload":"offer"}',
     '"type":"location","location":{"latitude":-23.55,"longitude":-46.63}',
 )
-_SENT_EXTRA = (
-    ',"conversation":{"id":"c0ffee","origin":{"type":"utility"}},'
-    '"pricing":{"billable":true,"pricing_model":"PMP","category":"utility"}'
+_PRICING = tuple(
+    f',"conversation":{{"id":"c0ffee","origin":{{"type":"{category}"}}}},'
+    f'"pricing":{{"billable":{"false" if category == "service" else "true"},'
+    f'"pricing_model":"PMP","category":"{category}"}}'
+    for category in CATEGORIES
 )
 _EXTRA = {
-    SENT: _SENT_EXTRA,
     UNREACHABLE: ',"errors":[{"code":131026,"title":"Message undeliverable"}]',
     HELD_BACK: ',"errors":[{"code":131049,"title":"In order to maintain healthy ecosystem '
     'engagement, the message failed to be delivered."}]',
@@ -279,10 +281,12 @@ def _render(
         username.tolist(),
         name.tolist(),
         behind.tolist(),
+        traffic.category[ref].tolist(),
         strict=True,
     )
     display = [number.display for number in business.NUMBERS]
-    for i, message, what, code, time, where, tel, user, above, handle, called, hidden in columns:
+    for row in columns:
+        i, message, what, code, time, where, tel, user, above, handle, called, hidden, priced = row
         if what == STATUS:
             heads[i] = (where, wire.STATUSES)
             ids = f',"recipient_id":"{tel}"' if tel else ""
@@ -290,7 +294,7 @@ def _render(
                 ids += f',"recipient_user_id":"{user}"'
                 if above:
                     ids += f',"recipient_parent_user_id":"{above}"'
-            extra = _EXTRA.get(code, "")
+            extra = _PRICING[priced] if code in (SENT, DELIVERED) else _EXTRA.get(code, "")
             items[i] = [
                 f'{{"id":"wamid.SIM{message:010d}","status":"{STATUSES[code]}",'
                 f'"timestamp":"{time}"{ids}{extra}}}'
