@@ -331,9 +331,9 @@ def _names(
         row = np.flatnonzero((turn == i) & keeps)
         row = row[name[row - 1] < len(vocabulary)]
         name[row] = names.other_last(name[row - 1], *luck[row].T, len(vocabulary))
-    phones = np.flatnonzero(same_as >= 0)
+    doubles = np.flatnonzero(same_as >= 0)
     second = np.full(len(joined), -1)
-    second[same_as[phones]] = phones
+    second[same_as[doubles]] = doubles
     own, again = same_as[person] < 0, second[person] >= 0
     person = np.concatenate([person[own], second[person[again]]])
     start, name = (np.concatenate([values[own], values[again]]) for values in (start, name))

@@ -285,8 +285,8 @@ def _render(
         strict=True,
     )
     display = [number.display for number in business.NUMBERS]
-    for row in columns:
-        i, message, what, code, time, where, tel, user, above, handle, called, hidden, priced = row
+    for one in columns:
+        i, message, what, code, time, where, tel, user, above, handle, called, hidden, priced = one
         if what == STATUS:
             heads[i] = (where, wire.STATUSES)
             ids = f',"recipient_id":"{tel}"' if tel else ""
