@@ -530,6 +530,7 @@ SAMPLE = {
         ("bsuid_two_phones", "BR.1000000000000032", "Marta Lopes", "5511900000032", None),
         ("malformed_identifier", "br.12-34", None, None, None),
         ("malformed_identifier", "foo_bar", None, None, None),
+        ("unrecognised_field", "sticker_pack_update", None, None, None),
     ],
     "14": [
         ("2025-10-01", 7, 0),

@@ -34,6 +34,7 @@
         'portfolio_mapping_proposed': {'answer': 'add or correct the WABA in business_accounts.csv'},
         'unmapped_waba': {'answer': 'add the WABA to business_accounts.csv'},
         'malformed_identifier': {'answer': 'find the sender of this value'},
+        'unrecognised_field': {'answer': 'look whether Meta documents it; nothing here reads it, and nothing of it is lost'},
         'override_problem': {'answer': 'correct or remove the override row'},
         'quarantined': {'answer': 'report it with the webhooks it names; nothing of it is published until it is mended'},
     }) }}

@@ -12,13 +12,7 @@ final as (
     select
         kind,
         path,
-        kind = 'field' and regexp_full_match(
-            path,
-            'security|flows|account_(alerts|settings_update|review_update)|message_template_.*_update|'
-            || 'phone_number_.*_update|business_.*_update|business_username_updates?|template_category_update|'
-            || 'group_.*_update|messaging_handovers|partner_solutions|payment_configuration_update|'
-            || 'tracking_events|user_preferences|business_status_update|history'
-        ) as is_documented,
+        bool_or(is_documented) as is_documented,
         sum(occurrences)::bigint as occurrences,
         min(first_received_at) as first_seen_at,
         max(last_received_at) as last_seen_at,

@@ -1,8 +1,15 @@
 {{ config(materialized='incremental') }}
 
+{% set read_fields -%}
+    (
+        'messages', 'standby', 'smb_message_echoes', 'history', 'smb_app_state_sync', 'calls',
+        'group_participants_update', 'user_preferences', 'user_id_update', 'account_update'
+    )
+{%- endset %}
+
 -- Event kinds are counted over everything. Keys are looked for in every item of a kind that is rare in its load and
 -- in one of 64 of a frequent one: listing the keys of every body costs more than reading it, and a new key comes
--- with thousands of items, not with one.
+-- with thousands of items, not with one. Of a field that nothing reads its name says enough.
 with
 
 items as not materialized (
@@ -65,11 +72,7 @@ unknown_kinds as (
         last_received_at,
         example
     from kinds
-    where
-        coalesce(source_field, '') not in (
-            'messages', 'standby', 'smb_message_echoes', 'history', 'smb_app_state_sync', 'calls',
-            'group_participants_update', 'user_preferences', 'user_id_update', 'account_update'
-        )
+    where coalesce(source_field, '') not in {{ read_fields }}
     union all
     select
         load_id,
@@ -135,8 +138,11 @@ examined as (
         and items.item_kind = kinds.item_kind
         and items.item_type is not distinct from kinds.item_type
     where
-        kinds.item_count <= 1000
-        or {{ is_one_in_64('coalesce(items.item_id, items.detail)') }}
+        items.source_field in {{ read_fields }}
+        and (
+            kinds.item_count <= 1000
+            or {{ is_one_in_64('coalesce(items.item_id, items.detail)') }}
+        )
 
 ),
 
@@ -226,6 +232,35 @@ found as (
 
 ),
 
+-- Whose webhook the example is, and whether Meta documents it, so that it is known to be of no use here.
+placed as (
+
+    select
+        found.load_id,
+        found.kind,
+        found.path,
+        found.kind = 'field' and regexp_full_match(
+            found.path,
+            'security|flows|account_(alerts|settings_update|review_update)|message_template_.*_update|'
+            || 'phone_number_.*_update|business_.*_update|business_username_updates?|template_category_update|'
+            || 'group_.*_update|messaging_handovers|partner_solutions|payment_configuration_update|'
+            || 'tracking_events|user_preferences|business_status_update|history'
+        ) as is_documented,
+        found.occurrences,
+        found.first_received_at,
+        found.last_received_at,
+        min(items.waba_id) as example_waba_id,
+        found.example_landing_file,
+        found.example_line_number
+    from found
+    left join items
+        on found.load_id = items.load_id
+        and found.example_landing_file = items.landing_file
+        and found.example_line_number = items.line_number
+    group by all
+
+),
+
 -- That a load was looked through is remembered even where it has nothing new: nobody looks through it again.
 looked_through as (
 
@@ -243,7 +278,7 @@ looked_through as (
 
 final as (
 
-    select * from found
+    select * from placed
     union all by name
     select * from looked_through
 

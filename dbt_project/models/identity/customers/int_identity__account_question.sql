@@ -1,5 +1,5 @@
--- What webhooks leave open about the business itself: which portfolio its accounts belong to, and who sends what is no
--- identifier.
+-- What webhooks leave open about the business itself: which portfolio its accounts belong to, who sends what is no
+-- identifier, and what is sent that no model reads.
 with
 
 accounts as (
@@ -23,6 +23,13 @@ nodes as (
 observations as not materialized (
 
     select * from {{ ref('int_identity__observation') }}
+
+),
+
+unrecognised as (
+
+    select * from {{ ref('stg_whatsapp__unrecognised') }}
+    where not is_documented
 
 ),
 
@@ -135,15 +142,46 @@ malformed_identifier as (
 
 ),
 
+-- A field or type that is new to everybody is asked about once.
+unrecognised_field as (
+
+    select
+        coalesce(
+            arg_min(accounts.portfolio_id, unrecognised.first_received_at),
+            'waba:' || arg_min(unrecognised.example_waba_id, unrecognised.first_received_at),
+            'unknown'
+        ) as portfolio_id,
+        'unrecognised_field' as kind,
+        'unknown' as left_type,
+        unrecognised.path as left_value,
+        unrecognised.kind as subject,
+        min(unrecognised.first_received_at) as first_seen_at,
+        max(unrecognised.last_received_at) as last_seen_at,
+        0.1 as score,
+        min(unrecognised.example_landing_file) as evidence_landing_file,
+        arg_min(
+            unrecognised.example_line_number, (unrecognised.example_landing_file, unrecognised.example_line_number)
+        ) as evidence_line_number
+    from unrecognised
+    left join accounts
+        on unrecognised.example_waba_id = accounts.waba_id
+        and unrecognised.first_received_at >= accounts.valid_from
+        and unrecognised.first_received_at < accounts.valid_to
+    group by unrecognised.kind, unrecognised.path
+
+),
+
 unioned as (
 
     select * from bsuid_in_two_portfolios
-    union all
+    union all by name
     select * from portfolio_mapping_proposed
-    union all
+    union all by name
     select * from unmapped_waba
-    union all
+    union all by name
     select * from malformed_identifier
+    union all by name
+    select * from unrecognised_field
 
 ),
 
