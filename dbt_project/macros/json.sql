@@ -69,6 +69,7 @@
         'recipient_participant_parent_user_id': 'text',
         'participant_recipient_id': 'text',
         'participant_recipient_user_id': 'text',
+        'participant_recipient_parent_user_id': 'text',
         'recipient_identity_key_hash': 'text',
         'biz_opaque_callback_data': 'text',
         'pricing': {'category': 'text'},

@@ -261,8 +261,10 @@ identified as (
             {{ blank_to_null('status.recipient_participant_user_id') }},
             {{ blank_to_null('status.participant_recipient_user_id') }}
         ) as participant_user_id,
-        {{ blank_to_null('status.recipient_participant_parent_user_id') }}
-            as participant_parent_user_id
+        coalesce(
+            {{ blank_to_null('status.recipient_participant_parent_user_id') }},
+            {{ blank_to_null('status.participant_recipient_parent_user_id') }}
+        ) as participant_parent_user_id
     from placed
 
 ),
