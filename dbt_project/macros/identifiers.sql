@@ -38,17 +38,38 @@
     nullif(lower(ltrim(trim({{ column }}), '@')), '')
 {%- endmacro %}
 
-{#- R5: a name counts only when it holds a letter or a digit; white space and case do not. -#}
+{#- R5: a name is its words of letters and digits; case, signs and white space between them do not count. -#}
 {% macro normalised_name(column) -%}
-    case
-        when regexp_matches({{ column }}, '[\p{L}\p{N}]')
-            then lower(trim(regexp_replace(nfc_normalize({{ column }}), '\s+', ' ', 'g')))
-    end
+    nullif(
+        lower(
+            trim(
+                regexp_replace(
+                    {# joiners and variation selectors belong to the sign or letter before them #}
+                    regexp_replace(
+                        nfc_normalize({{ column }}), '[\x{200B}-\x{200F}\x{20E3}\x{FE00}-\x{FE0F}]', '', 'g'
+                    ),
+                    '[^\p{L}\p{M}\p{N}]+',
+                    ' ',
+                    'g'
+                )
+            )
+        ),
+        ''
+    )
 {%- endmacro %}
 
-{#- R5: whether a normalised name has more than one word with a letter or a digit in it. -#}
-{% macro has_many_words(name) -%}
-    regexp_matches({{ name }}, '[\p{L}\p{N}][^ ]* (?:[^ ]+ )*[^ ]*[\p{L}\p{N}]')
+{#- R5: a fuller name proves over any silence, its first word alone only for a time. -#}
+{% macro is_same_name(name, other_name, silent_since, at) -%}
+    split_part({{ name }}, ' ', 1) = split_part({{ other_name }}, ' ', 1)
+    and (
+        ({{ name }} = {{ other_name }} and contains({{ name }}, ' '))
+        or {{ at }} <= {{ silent_since }} + interval ({{ var('one_word_name_max_silence_days') }}) day
+    )
+{%- endmacro %}
+
+{#- R2, R5, R8: two names contradict each other where their first words differ; null where one is missing. -#}
+{% macro is_other_name(name, other_name) -%}
+    split_part({{ name }}, ' ', 1) <> split_part({{ other_name }}, ' ', 1)
 {%- endmacro %}
 
 {#- The portfolio that owned a WABA; a WABA nobody mapped is a portfolio of its own. -#}

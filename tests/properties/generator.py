@@ -282,7 +282,8 @@ def _tell(story: _Story, kind: str) -> None:
     at, where = story.place()
     new_id = story.new_id()
     if kind == "message":
-        records.append(wire.message(at, id=new_id, **story.shown(person), **where))
+        key = {"identity": {"hash": story.pick(("key1", "key2"))}} if story.chance(4) else None
+        records.append(wire.message(at, id=new_id, extra=key, **story.shown(person), **where))
     elif kind == "stranger":
         ids = {"bsuid": story.pick(BSUIDS), "phone": story.pick(PHONES), "name": story.pick(NAMES)}
         records.append(wire.message(at, id=new_id, **ids, **where))
@@ -306,7 +307,10 @@ def _tell(story: _Story, kind: str) -> None:
         shown = story.shown(person, name=False)
         written = at - story.pick((HOUR, 100 * DAY, 400 * DAY))
         outbound = story.chance(3)
-        records.append(wire.history(written, id=new_id, outbound=outbound, **shown, **where))
+        status = story.pick(("READ", "DELIVERED", "SENT"))
+        records.append(
+            wire.history(written, id=new_id, outbound=outbound, status=status, **shown, **where)
+        )
     elif kind == "sync":
         full_name = story.pick(("Ana", "Bob"))
         shown = story.shown(person, name=False)

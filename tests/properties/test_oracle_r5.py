@@ -39,7 +39,14 @@ def test_r5_phone_era_is_adopted_by_the_first_bsuid():
 
 @pytest.mark.parametrize(
     ("days", "later_name", "joined"),
-    [(179, "Bob", True), (180, "Bob", True), (181, "Bob", False), (181, " ANA ", True)],
+    [
+        (90, "Bob", True),
+        (91, "Bob", False),
+        (180, None, True),
+        (181, None, False),
+        (181, " ANA ", True),
+        (181, "Ana Souza", True),
+    ],
 )
 def test_r5_silence_before_the_pairing(days, later_name, joined):
     start = utc("2026-01-01")
@@ -49,6 +56,31 @@ def test_r5_silence_before_the_pairing(days, later_name, joined):
     )
     assert rules(result) == (["R5"] if joined else [])
     assert ("backfill_declined" in kinds(result)) is not joined
+
+
+@pytest.mark.parametrize(
+    ("days", "failed", "later_name", "customers_after"),
+    [
+        (90, True, None, 1),
+        (91, True, None, 2),
+        (91, False, None, 1),
+        (91, True, "Ana", 1),
+        (45, True, "Bob", 2),
+        (44, True, "Bob", 1),
+    ],
+)
+def test_r5_who_is_reached_after_a_send_that_found_nobody(
+    days, failed, later_name, customers_after
+):
+    """Phone-only on both sides, and with a BSUID on the later one."""
+    start = utc("2025-01-01")
+    seen = [wire.message(start, phone=P1, name="Ana")]
+    if failed:
+        middle = start + timedelta(days=30)
+        seen.append(wire.status(middle, "failed", phone=P1, id="wamid.failed"))
+    for bsuid in (None, A):
+        later = wire.message(start + timedelta(days=days), phone=P1, bsuid=bsuid, name=later_name)
+        assert len(solve(*seen, later).customers) == customers_after
 
 
 def test_r5_what_was_only_sent_does_not_break_silence():
@@ -107,6 +139,15 @@ def test_r5_the_status_of_a_call_is_a_contact(status, joined):
     assert rules(result) == (["R5"] if joined else [])
 
 
+@pytest.mark.parametrize(("status", "joined"), [("READ", True), ("SENT", False)])
+def test_r5_what_a_synced_message_reached_is_a_contact(status, joined):
+    result = solve(
+        wire.history("2026-01-01", "2026-03-01", phone=P1, outbound=True, status=status),
+        wire.message("2026-04-01", phone=P1, bsuid=A),
+    )
+    assert rules(result) == (["R5"] if joined else [])
+
+
 def monthly(status: str, days: range) -> list:
     start = utc("2025-01-01")
     return [
@@ -139,14 +180,14 @@ def test_r5_who_writes_long_after_somebody_was_written_to_is_another(days, segme
 @pytest.mark.parametrize(
     ("name", "days", "joined"),
     [
-        ("Ana", 365, True),
-        ("Ana", 366, False),
-        ("Ana 🌸", 366, False),
-        ("Ana Souza", 366, True),
+        ("Ana", 730, True),
+        ("Ana", 731, False),
+        ("Ana 🌸", 731, False),
+        ("Ana Souza", 731, True),
     ],
 )
-def test_r5_a_name_of_one_word_proves_for_a_year(name, days, joined):
-    start = utc("2025-01-01")
+def test_r5_a_name_of_one_word_proves_for_two_years(name, days, joined):
+    start = utc("2024-01-01")
     again = start + timedelta(days=days)
     early = wire.message(start, phone=P1, name=name)
     result = solve(early, wire.message(again, phone=P1, bsuid=A, name=name))

@@ -414,6 +414,7 @@ def history(
     username: str | None = None,
     parent: str | None = None,
     outbound: bool = False,
+    status: str = "READ",
     id: str | None = None,
     display: str = DISPLAY,
     **where: Any,
@@ -428,7 +429,7 @@ def history(
         timestamp=epoch(at),
         type="text",
         text={"body": "antigo"},
-        history_context={"status": "READ"},
+        history_context={"status": status},
     )
     context = _filled(wa_id=phone, user_id=bsuid, parent_user_id=parent, username=username)
     thread = _filled(id=phone, context=context, messages=[item])

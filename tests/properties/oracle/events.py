@@ -182,20 +182,12 @@ def by_portfolio(
     """The events of each portfolio, without copies.
 
     Copies under one WABA collapse first, so that what is delivered again, however late, does not
-    become another event when the WABA has moved meanwhile. A status goes where its message's first
-    status (of that WABA) goes.
+    become another event when the WABA has moved meanwhile.
     """
     events = deduplicate(events, lambda e: (e.waba_id, e.key))
-    first: dict[tuple[str, str], datetime] = {}
-    for event in sorted(events, key=lambda e: e.evidence_at):
-        if event.kind == "status":
-            first.setdefault((event.waba_id, event.event_id), event.evidence_at)
     homes: dict[str, list[Event]] = defaultdict(list)
     for event in events:
-        at = event.evidence_at
-        if event.kind == "status":
-            at = first[event.waba_id, event.event_id]
-        homes[portfolio_of(event.waba_id, at, accounts)].append(event)
+        homes[portfolio_of(event.waba_id, event.evidence_at, accounts)].append(event)
     return {home: deduplicate(mine, lambda e: e.key) for home, mine in homes.items()}
 
 

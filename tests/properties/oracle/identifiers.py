@@ -11,6 +11,8 @@ from .model import Json
 
 BSUID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
 PARENT = re.compile(r"[A-Z]{2}\.ENT\.[A-Za-z0-9]{1,128}")
+# joiners, directions, keycaps and variation selectors: they belong to the sign or letter before them
+UNSEEN = dict.fromkeys([*range(0x200B, 0x2010), 0x20E3, *range(0xFE00, 0xFE10)])
 PHONE = re.compile(r"\+?([0-9]{5,20})(?:@s\.whatsapp\.net)?")
 
 
@@ -72,11 +74,13 @@ def handle(value: Any) -> str | None:
 
 
 def plain_name(name: str | None) -> str | None:
-    """A name as it is compared; one without a letter or digit is no name."""
-    text = " ".join(unicodedata.normalize("NFC", name or "").split()).lower()
-    return text if any(character.isalnum() for character in text) else None
+    """A name as it is compared: its words of letters, marks and digits; signs are no name."""
+    text = unicodedata.normalize("NFC", name or "").translate(UNSEEN)
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    return " ".join("".join(kept).split()).lower() or None
 
 
-def is_one_word(name: str) -> bool:
-    """Whether a name as it is compared has one word only that is more than signs."""
-    return sum(any(character.isalnum() for character in word) for word in name.split()) == 1
+def is_other_name(left: str | None, right: str | None) -> bool:
+    """Whether two names contradict each other: both are known, and their first words differ."""
+    mine, theirs = plain_name(left), plain_name(right)
+    return bool(mine and theirs) and mine.split()[0] != theirs.split()[0]

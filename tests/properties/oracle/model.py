@@ -26,7 +26,8 @@ class Variables:
     number_rest_min_days: int = 45
     rotation_copy_window_days: int = 7
     succession_wait_days: int = 90
-    one_word_name_max_silence_days: int = 365
+    contradicted_max_silence_days: int = 90
+    one_word_name_max_silence_days: int = 730
     body_text_from: date = date(2026, 5, 4)
     body_text_to: date = date(2026, 8, 18)
     username_move_max_days: int = 30
@@ -43,6 +44,10 @@ class Variables:
     @property
     def succession_wait(self) -> timedelta:
         return timedelta(days=self.succession_wait_days)
+
+    @property
+    def contradicted_silence(self) -> timedelta:
+        return timedelta(days=self.contradicted_max_silence_days)
 
     @property
     def one_word_silence(self) -> timedelta:
@@ -119,6 +124,7 @@ class Observation:
     is_sync: bool = False
     is_live: bool = True
     is_message_contact: bool = False
+    identity_key_hash: str | None = None
     message_id: str | None = None
     was_ignored: bool = False
 
@@ -126,6 +132,10 @@ class Observation:
     def contact_at(self) -> datetime:
         """When somebody wrote or was written to; a status counts from its message's first one."""
         return self.paired_at if self.is_status else self.occurred_at
+
+    @property
+    def contact_order(self) -> Order:
+        return (self.contact_at, self.received_at, self.event_id, self.path)
 
     @property
     def order(self) -> Order:

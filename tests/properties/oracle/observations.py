@@ -110,6 +110,16 @@ def is_new_key(item: Json) -> bool:
     return item.get("type") == "system" and (item.get("system") or {}).get("type") in kinds
 
 
+def key_hash(event: Event, contact: Json | None) -> str | None:
+    """The hash of a person's identity key that a message shows, or its contact."""
+    if event.kind != "message":
+        return None
+    identity = event.item.get("identity") or {}
+    system = event.item.get("system") or {}
+    found = (identity.get("hash"), (contact or {}).get("identity_key_hash"), system.get("identity"))
+    return next((value for value in found if not is_blank(value)), None)
+
+
 def is_call_of_a_person(item: Json, sender: Person, own: Collection[str]) -> bool:
     """Whether the person called: by the direction, else by who the call is from."""
     if not is_blank(item.get("from_user_id")) or item.get("direction") == "USER_INITIATED":
@@ -132,6 +142,9 @@ def reach(event: Event, direction: str) -> str | None:
         return None
     if event.kind == "status":
         return "reached" if event.item.get("status") in REACHED else "sent"
+    if event.kind == "history":
+        status = (event.item.get("history_context") or {}).get("status")
+        return "reached" if str(status).lower() in REACHED else "sent"
     return "reached" if was_answered(event) else "sent"
 
 
@@ -224,6 +237,7 @@ def observe(
                 is_sync=event.kind == "sync",
                 is_live=not event.synced,
                 is_message_contact=event.kind == "message" and contact is not None,
+                identity_key_hash=key_hash(event, contact),
                 message_id=own_message_id(event),
                 was_ignored=(bsuid, phone) != (keep.bsuid, keep.phone),
             )
@@ -240,6 +254,7 @@ def observe(
                             name=None,
                             tier=2,
                             is_message_contact=False,
+                            identity_key_hash=None,
                             message_id=None,
                         )
                     )

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .events import Event
-from .identifiers import is_one_word, person, plain_name
+from .identifiers import is_other_name, person, plain_name
 from .model import Node, Observation, Order, Variables, Where
 from .observations import is_new_key
 
@@ -65,7 +65,7 @@ class PhoneLine:
         claims: Sequence[Claim],
         cuts: Sequence[datetime],
         phone_only: Sequence[Observation],
-        owner_signs: Sequence[tuple[datetime, bool]],
+        owner_signs: Sequence[OwnerSign],
         variables: Variables,
     ) -> None:
         self.phone = phone
@@ -109,10 +109,17 @@ class PhoneLine:
             is_contact = not seen.is_failed and not seen.is_sync
             if self.holder(at) is None and not self.is_uncertain(at) and is_contact:
                 loose[self.stretch(at)].append(seen)
+        rests = r5_rests(self.owner_signs, phone_only, variables)
         for stretch, found in loose.items():
-            live = [seen for seen in found if seen.direction == "inbound" and seen.is_live]
-            contacts = [seen for seen in found if seen.path != "identity_changed"]
-            self.breaks[stretch] = breaks(live, contacts, self.owner_signs, variables)
+            parts: dict[datetime | None, list[Observation]] = defaultdict(list)
+            for seen in found:
+                before = [rest for rest in rests if rest <= seen.evidence_at]
+                again = before[-1] if before and self.stretch(before[-1]) == stretch else None
+                parts[again].append(seen)
+            bounds = {rest for rest in parts if rest}
+            for part in parts.values():
+                bounds |= set(breaks(part, self.owner_signs, variables))
+            self.breaks[stretch] = sorted(bounds)
             for seen in found:
                 place = (stretch, bisect_right(self.breaks[stretch], seen.evidence_at))
                 self.segments.setdefault(place, Segment(self.phone, [])).observations.append(seen)
@@ -194,27 +201,63 @@ def r5_owner_signs(
     observations: Iterable[Observation],
     identity_changes: Iterable[tuple[str, datetime]],
     variables: Variables,
-) -> dict[str, list[tuple[datetime, bool]]]:
-    """When a phone showed a sign of a new owner: a new key, or life after a rest out of reach (true)."""
+) -> dict[str, list[OwnerSign]]:
+    """When a phone showed a sign of a new owner: a new key, or life after a rest out of reach."""
+    shown: dict[str, list[Observation]] = defaultdict(list)
     alive: dict[str, set[datetime]] = defaultdict(set)
     dead: dict[str, set[datetime]] = defaultdict(set)
-    signs: dict[str, set[tuple[datetime, bool]]] = defaultdict(set)
+    signs: dict[str, dict[datetime, datetime | None]] = defaultdict(dict)
     for phone, at in identity_changes:
-        signs[phone].add((at, False))
+        signs[phone][at] = None
     for seen in observations:
         reached = seen.is_status and not seen.is_failed
+        if seen.phone and seen.identity_key_hash:
+            shown[seen.phone].append(seen)
         if seen.phone and seen.is_undeliverable:
             dead[seen.phone].add(seen.paired_at)
         elif seen.phone and seen.tier == 1 and seen.is_live:
             if reached or seen.direction == "inbound":
                 alive[seen.phone].add(seen.paired_at)
+    for phone, keys in shown.items():
+        for former, later in pairwise(sorted(keys, key=lambda o: o.order)):
+            if later.identity_key_hash != former.identity_key_hash:
+                signs[phone][later.evidence_at] = None
     for phone, failures in dead.items():
         contacts = sorted(alive[phone])
         for before, at in zip(contacts, contacts[1:], strict=False):
             rested = at - before >= variables.number_rest
             if rested and any(before < failed < at for failed in failures):
-                signs[phone].add((at, True))
-    return {phone: sorted(times) for phone, times in signs.items()}
+                signs[phone][at] = before
+    return {
+        phone: [OwnerSign(at, found[at]) for at in sorted(found)] for phone, found in signs.items()
+    }
+
+
+def r5_rests(
+    owner_signs: Sequence[OwnerSign], phone_only: Sequence[Observation], variables: Variables
+) -> list[datetime]:
+    """When a phone was reached again after so long out of reach that somebody else has it, unless
+    the name is the same."""
+    named = sorted((s for s in phone_only if plain_name(s.name)), key=lambda o: o.order)
+    found = []
+    for sign in owner_signs:
+        if sign.out_of_reach_from is None:
+            continue
+        silence = sign.at - sign.out_of_reach_from
+        before = [seen.name for seen in named if seen.evidence_at < sign.at]
+        after = [seen.name for seen in named if seen.evidence_at >= sign.at]
+        same = bool(before and after) and same_name(before[-1], after[0], silence, variables)
+        if silence > variables.contradicted_silence and not same:
+            found.append(sign.at)
+    return found
+
+
+@dataclass(frozen=True)
+class OwnerSign:
+    """A sign of a new owner; ``out_of_reach_from`` is null where only the key changed."""
+
+    at: datetime
+    out_of_reach_from: datetime | None
 
 
 @dataclass
@@ -224,7 +267,8 @@ class Run:
     observations: list[Observation]
     begins: datetime | None = None
     by_sign: bool = False
-    was_absent: bool = False  # for long, or out of reach
+    there_before: datetime = LONG_AGO  # when the person acted last, or else was written to
+    absence: timedelta | None = None  # since then, if the number may have rested
 
     @property
     def named(self) -> list[Observation]:
@@ -232,63 +276,77 @@ class Run:
 
 
 def breaks(
-    live: Sequence[Observation],
-    contacts: Sequence[Observation],
-    owner_signs: Sequence[tuple[datetime, bool]],
-    variables: Variables,
+    found: Sequence[Observation], owner_signs: Sequence[OwnerSign], variables: Variables
 ) -> list[datetime]:
-    """Where a new segment begins, by silence or a sign of a new owner between inbound sightings
-    (or the contacts before them, and the first): unless the names around it agree, or it is a new
-    key only and a name is missing."""
+    """Where a new segment begins between inbound sightings (or the contacts before them, and the
+    first): after a silence, which is shorter where another name follows, and where another name
+    follows a sign of a new owner; never where the names agree."""
+    live = [seen for seen in found if seen.direction == "inbound" and seen.is_live]
+    contacts = [seen for seen in found if seen.path != "identity_changed"]
     since = min((seen.evidence_at for seen in contacts), default=None)
-    written = [seen for seen in contacts if live and seen.order < live[0].order and seen.reach]
+    written = [s for s in contacts if live and s.reach and s.contact_order < live[0].contact_order]
+    called = [seen for seen in contacts if live and seen.evidence_at < live[0].evidence_at]
+    shortest = min(variables.silence, variables.contradicted_silence)
     runs: list[Run] = []
     for seen in live:
         at = seen.evidence_at
         before = runs[-1].observations[-1].evidence_at if runs else None
         begin = before or since
-        signs = [sign for sign in owner_signs if begin and begin < sign[0] <= at]
+        signs = [sign.at for sign in owner_signs if begin and begin < sign.at <= at]
         if before is None:
-            silent = bool(written) and not written_to_lately(written, at, variables)
+            there = last_reached_or_sent(written)
+            absence = at - there if written else None
+            silent = bool(written) and not written_to_lately(written, at, shortest, variables)
         else:
-            silent = at - before > variables.silence and not never_rested(
-                contacts, before, at, variables
+            there = max(
+                other.contact_at  # a synced chat tells of acts, too
+                for other in contacts
+                if other.reach == "inbound" and other.contact_order < seen.contact_order
             )
+            absence = None if never_rested(contacts, there, at, variables) else at - there
+            silent = absence is not None and absence > shortest
         if signs or silent or not runs:
-            begins = signs[-1][0] if signs else at if silent else None
-            was_absent = silent or any(rested for _, rested in signs)
-            runs.append(Run([seen], begins, bool(signs), was_absent))
+            begins = signs[-1] if signs else at if silent else None
+            runs.append(Run([seen], begins, bool(signs), there, absence))
         else:
             runs[-1].observations.append(seen)
-    found = []
-    for former, later in pairwise([Run(written), *runs]):
+    places = []
+    for former, later in pairwise([Run(called if written else []), *runs]):
+        if later.begins is None:
+            continue
         is_first = later is runs[0]
-        last = last_reached_or_sent(written) if is_first else former.observations[-1].evidence_at
-        silence = later.observations[0].evidence_at - last
-        if former.named and later.named:
-            names = (former.named[-1].name, later.named[0].name)
-            same = same_name(*names, silence, variables)
+        at = later.observations[0].evidence_at
+        theirs = former.named[-1].name if former.named else None
+        mine = later.named[0].name if later.named else None
+        other = is_other_name(theirs, mine)
+        limit = variables.contradicted_silence if other else variables.silence
+        if is_first:
+            gone = bool(written) and not written_to_lately(written, at, limit, variables)
         else:
-            same = not later.was_absent
-        if later.begins and (not same or (is_first and later.by_sign)):
-            found.append(later.begins)
-    return found
+            gone = later.absence is not None and later.absence > limit
+        same = same_name(theirs, mine, at - later.there_before, variables)
+        if not same and (gone or (other and later.by_sign)):
+            places.append(later.begins)
+    return places
 
 
 def same_name(
     left: str | None, right: str | None, silence: timedelta, variables: Variables
 ) -> bool:
-    """Whether two names are one over some silence; "Ana" is many people's after a year."""
-    name = plain_name(left)
-    if name is None or name != plain_name(right):
+    """Whether two names are one over some silence: a fuller one over any, a first word ("Ana" and
+    "Ana Souza") only for a time."""
+    mine, theirs = plain_name(left), plain_name(right)
+    if not mine or not theirs or is_other_name(mine, theirs):
         return False
-    return not is_one_word(name) or silence <= variables.one_word_silence
+    return (mine == theirs and " " in mine) or silence <= variables.one_word_silence
 
 
-def written_to_lately(written: Sequence[Observation], at: datetime, variables: Variables) -> bool:
+def written_to_lately(
+    written: Sequence[Observation], at: datetime, silence: timedelta, variables: Variables
+) -> bool:
     """Whether somebody was there who was only written to: reached within the silence, or sent
     something within the rest of a number by whom nothing ever reached."""
-    limit = variables.silence if any(is_alive(seen) for seen in written) else variables.number_rest
+    limit = silence if any(is_alive(seen) for seen in written) else variables.number_rest
     return at - last_reached_or_sent(written) <= limit
 
 

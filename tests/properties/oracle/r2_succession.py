@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .events import Event
-from .identifiers import BSUID, contact_person, handle, is_blank, person
+from .identifiers import BSUID, contact_person, handle, is_blank, is_other_name, person
 from .model import Json, Node, Observation, Variables, label
 from .observations import joined_contact
 from .times import MICROSECOND
@@ -289,7 +289,7 @@ def r2_new_side(
     old = r2_old_side(change, changes, phones)
     if old and seen_at - change.at > variables.succession_wait:
         theirs, mine = names.own_up_to(old, change.at), names.own_from(node, seen_at)
-        if theirs and mine and theirs != mine:
+        if is_other_name(theirs, mine):
             return None, node
     return node, None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from .identifiers import is_other_name
 from .model import Node, Observation, Variables
 from .phone_line import last_reached_or_sent, never_rested, same_name, written_to_lately
 from .r8_shared_contact import r8_under_another_name
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from .r3_phone_claim import Claim
 
 
-def r5_there(segment: Segment, at: datetime, variables: Variables) -> bool:
+def r5_there(segment: Segment, at: datetime, silence: timedelta, variables: Variables) -> bool:
     """Whether somebody was on the number recently enough before a pairing."""
     inbound = segment.contacts("inbound")
     if not inbound:
-        return written_to_lately(segment.observations, at, variables)
-    if at - inbound[-1] <= variables.silence:
+        return written_to_lately(segment.observations, at, silence, variables)
+    if at - inbound[-1] <= silence:
         return True
     return never_rested(segment.observations, inbound[-1], at, variables)
 
@@ -50,16 +51,18 @@ def r5_backfill(
             at = claim.start
             left, right = segment.node, ("bsuid", claim.bsuid)
             theirs, mine = names.up_to(left, at), names.of_bsuid(claim.bsuid, at)
-            there = r5_there(segment, at, variables)
+            differ = is_other_name(theirs, mine)
+            heard_of = at - r5_silence(segment, at)
+            unreachable = any(
+                sign.out_of_reach_from and heard_of < sign.at <= at for sign in line.owner_signs
+            )
+            silence = variables.contradicted_silence if differ or unreachable else variables.silence
+            there = r5_there(segment, at, silence, variables)
             by_name = same_name(theirs, mine, r5_silence(segment, at), variables)
-            differ = bool(theirs and mine and theirs != mine)
             if line.is_cut(segment.opened_at, at) and not (there and by_name):
                 continue
             since = segment.named[-1].evidence_at if segment.named else segment.opened_at
-            new_owner = not by_name and any(
-                since < sign <= at and (rested or (theirs and mine))
-                for sign, rested in line.owner_signs
-            )
+            new_owner = differ and any(since < sign.at <= at for sign in line.owner_signs)
             rotated = came_by_rotation(claim) and not (there and by_name)
             contradicted = (
                 new_owner or rotated or r8_under_another_name(segment, claim, differ, variables)

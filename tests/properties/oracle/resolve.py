@@ -173,7 +173,7 @@ def decide(
             return shows.pop() if len(shows) == 1 else "no_identifier"
         return "ignored" if seen.was_ignored else "no_identifier"
 
-    shown_parents = [seen for seen in observations if seen.parent and (seen.bsuid or seen.phone)]
+    shown_parents = [seen for seen in observations if seen.parent and seen.bsuid]
     parents = {
         (customer, seen.parent)
         for seen in shown_parents

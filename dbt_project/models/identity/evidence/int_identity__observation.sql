@@ -124,7 +124,8 @@ message_sightings as (
         group_id is not null as is_group,
         reply_to_message_id,
         original_message_id,
-        ctwa_clid
+        ctwa_clid,
+        identity_key_hash
     from messages
 
 ),
@@ -245,7 +246,7 @@ history_sightings as (
         evidence_at,
         'history' as observation_kind,
         if(is_from_business, 'outbound', 'inbound') as direction,
-        if(is_from_business, 'sent', 'reached') as reach,
+        if(is_from_business and coalesce(upper(history_status), '') not in ('DELIVERED', 'READ', 'PLAYED'), 'sent', 'reached') as reach,
         1 as tier,
         {{ bsuid_of(['thread_user_id', 'from_user_id', 'thread_wa_id', 'thread_id']) }} as bsuid,
         case
@@ -353,7 +354,8 @@ identity_sightings as (
         1 as tier,
         {{ bsuid_of(['user_id', 'from_id']) }} as bsuid,
         {{ phone_of(['from_id', 'customer', 'wa_id']) }} as phone,
-        {{ parent_bsuid_of(['parent_user_id']) }} as parent_bsuid
+        {{ parent_bsuid_of(['parent_user_id']) }} as parent_bsuid,
+        identity_hash as identity_key_hash
     from system_messages
 
 ),
@@ -497,6 +499,7 @@ final as (
         pricing_category,
         callback_data,
         ctwa_clid,
+        identity_key_hash,
         {{ row_key(['portfolio_id', 'observation_kind', 'event_id', 'part', "if(observation_kind in ('status', 'call', 'call_status'), item_type, null)"]) }}
             as event_key,
         {{ identifier_key('portfolio_id', "coalesce(message_id, event_id)") }} as message_key,

@@ -25,8 +25,7 @@ per_phone as (
         phones.match_key,
         bool_or(
             observations.bsuid is not null
-            or observations.direction = 'inbound'
-            or (observations.observation_kind = 'status' and not observations.is_failed)
+            or (observations.observation_kind <> 'echo' and not observations.is_failed)
         ) as is_known
     from observations
     inner join phones using (phone)

@@ -62,7 +62,7 @@ first_copies as (
                     'waba_id', 'phone_number_id', 'source_field', 'occurred_at', 'direction', 'reach', 'bsuid', 'phone',
                     'parent_bsuid', 'username', 'profile_name', 'malformed_value', 'has_contact', 'item_type',
                     'is_group', 'reply_to_message_id', 'original_message_id', 'error_code', 'pricing_category',
-                    'callback_data', 'ctwa_clid',
+                    'callback_data', 'ctwa_clid', 'identity_key_hash',
                 ]) }}
         ) = 1
 
@@ -184,6 +184,7 @@ final as (
         unioned.pricing_category,
         unioned.callback_data,
         unioned.ctwa_clid,
+        unioned.identity_key_hash,
         unioned.landing_file,
         unioned.line_number
     from unioned

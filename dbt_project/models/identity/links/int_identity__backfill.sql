@@ -69,10 +69,7 @@ openings as (
 
 last_segments as (
 
-    select
-        *,
-        greatest(gap_from, gap_after_claim) as reaches_from
-    from segments
+    select * from segments
     where next_segment_from is null
 
 ),
@@ -123,6 +120,7 @@ named as (
         bsuid,
         -- a status shows the name of its own time
         seen_at as evidence_at,
+        (received_at, event_id, observation_kind) as arrival,
         {{ normalised_name('profile_name') }} as name
     from observations
     where {{ normalised_name('profile_name') }} is not null
@@ -135,7 +133,7 @@ latest_names as (
         portfolio_id,
         bsuid,
         evidence_at,
-        arg_max(name, name) as name
+        arg_max(name, arrival) as name
     from named
     group by all
 
@@ -209,7 +207,7 @@ first_names as (
     select
         portfolio_id,
         {{ bsuid_node('bsuid') }} as node_id,
-        arg_min(name, (evidence_at, name)) as name
+        arg_min(name, (evidence_at, arrival)) as name
     from named
     group by all
 
@@ -316,7 +314,8 @@ with_names as (
 with_owner_signs as (
 
     select
-        with_names.*,
+        *,
+        coalesce(last_inbound_at, last_reached_at, last_sent_at) as last_there_at,
         exists (
             select 1
             from owner_signs
@@ -325,48 +324,58 @@ with_owner_signs as (
                 and owner_signs.phone = with_names.phone
                 and owner_signs.evidence_at > with_names.last_named_at
                 and owner_signs.evidence_at <= with_names.paired_at
-                and (
-                    owner_signs.sign = 'reachable_again'
-                    or with_names.segment_name <> with_names.bsuid_name
+        ) as has_owner_sign,
+        exists (
+            select 1
+            from owner_signs
+            where
+                owner_signs.portfolio_id = with_names.portfolio_id
+                and owner_signs.phone = with_names.phone
+                and owner_signs.out_of_reach_from is not null
+                and owner_signs.evidence_at > coalesce(
+                    with_names.last_inbound_at, with_names.last_reached_at, with_names.last_sent_at
                 )
-        ) as has_owner_sign
+                and owner_signs.evidence_at <= with_names.paired_at
+        ) as was_out_of_reach
     from with_names
 
 ),
 
+compared as (
+
+    select
+        *,
+        coalesce(
+            {{ is_same_name('segment_name', 'bsuid_name', 'last_there_at', 'paired_at') }}, false
+        ) as is_same_name,
+        coalesce({{ is_other_name('segment_name', 'bsuid_name') }}, false) as is_other_name,
+        paired_at - if(
+            is_other_name or was_out_of_reach,
+            interval ({{ var('contradicted_max_silence_days') }}) day,
+            interval ({{ var('backfill_max_silence_days') }}) day
+        ) as silent_from
+    from with_owner_signs
+
+),
+
 -- Was somebody there so recently that it must be the one who was paired? What they did says most, then what reached them.
--- A name of one word is anybody's after a time.
 judged as (
 
     select
         *,
-        coalesce(last_inbound_at, last_reached_at, last_sent_at) as last_there_at,
         case
-            when last_inbound_at >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day
-                then 'within_silence'
+            when last_inbound_at >= silent_from then 'within_silence'
             when
                 last_inbound_at >= unbroken_from
                 and last_reached_at >= paired_at - interval ({{ var('number_rest_min_days') }}) day
                 then 'never_rested'
-            when
-                last_inbound_at is null
-                and last_reached_at >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day
-                then 'reached_within_silence'
+            when last_inbound_at is null and last_reached_at >= silent_from then 'reached_within_silence'
             when
                 last_reached_at is null
                 and last_sent_at >= paired_at - interval ({{ var('number_rest_min_days') }}) day
                 then 'sent_within_rest'
-        end as there,
-        coalesce(
-            segment_name = bsuid_name
-            and (
-                {{ has_many_words('segment_name') }}
-                or last_there_at
-                >= paired_at - interval ({{ var('one_word_name_max_silence_days') }}) day
-            ),
-            false
-        ) as is_same_name
-    from with_owner_signs
+        end as there
+    from compared
 
 ),
 
@@ -378,8 +387,11 @@ decided as (
         case
             when is_cut and not (there is not null and is_same_name) then 'number_changed'
             when is_by_rotation and not (there is not null and is_same_name) then 'came_by_rotation'
-            when has_owner_sign and not is_same_name then 'new_owner_sign'
-            when link_rule = 'R8' and there = 'within_silence' and segment_name <> bsuid_name
+            when has_owner_sign and is_other_name then 'new_owner_sign'
+            when
+                link_rule = 'R8'
+                and is_other_name
+                and last_inbound_at >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day
                 then 'attested_under_another_name'
             when there is not null or is_same_name then 'adopted'
             else 'silent_and_renamed'

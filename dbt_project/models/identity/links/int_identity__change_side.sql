@@ -183,23 +183,29 @@ late_names as (
 ),
 
 -- What the old side was called last before the change, and the new one first on its phone.
-renamed as (
+names_around as (
 
     select
         portfolio_id,
-        change_id
-    from late_names
-    where name is not null
-    group by all
-    having
+        change_id,
         coalesce(
             arg_max(name, (named_at, name)) filter (where side = 'old' and named_at <= changed_at),
             arg_min(name, (named_at, name)) filter (where side = 'old')
-        )
-        <> coalesce(
+        ) as old_name,
+        coalesce(
             arg_min(name, (named_at, name)) filter (where side = 'new' and named_at >= first_from),
             arg_max(name, (named_at, name)) filter (where side = 'new')
-        )
+        ) as new_name
+    from late_names
+    where name is not null
+    group by all
+
+),
+
+renamed as (
+
+    select * from names_around
+    where {{ is_other_name('old_name', 'new_name') }}
 
 ),
 

@@ -2,23 +2,65 @@
 -- before it is given out again. They count only where another name follows.
 with
 
-observations as (
+sightings as not materialized (
 
     select * from {{ ref('int_identity__sighting') }}
+    where phone is not null
+
+),
+
+aliases as (
+
+    select * from {{ ref('int_identity__phone_alias') }}
+
+),
+
+observations as not materialized (
+
+    select sightings.* replace (coalesce(aliases.known_phone, sightings.phone) as phone)
+    from sightings
+    left join aliases
+        on sightings.portfolio_id = aliases.portfolio_id
+        and sightings.phone = aliases.phone
+
+),
+
+shown_keys as (
+
+    select
+        portfolio_id,
+        phone,
+        evidence_at,
+        identity_key_hash,
+        lag(identity_key_hash) over (partition by portfolio_id, phone order by {{ observation_order() }})
+            as previous_key_hash
+    from observations
+    where identity_key_hash is not null
 
 ),
 
 key_changes as (
 
-    select * from observations
-    where phone is not null and observation_kind = 'identity_changed'
+    select
+        portfolio_id,
+        phone,
+        evidence_at
+    from observations
+    where observation_kind = 'identity_changed'
+    union
+    select
+        portfolio_id,
+        phone,
+        evidence_at
+    from shown_keys
+    where identity_key_hash <> previous_key_hash
 
 ),
 
 unreachable as (
 
     select * from observations
-    where phone is not null and is_undeliverable
+    where is_undeliverable
 
 ),
 
@@ -39,20 +81,20 @@ contacts as (
 
 ),
 
-final as (
+signs as (
 
-    select distinct
+    select
         portfolio_id,
         phone,
         evidence_at,
-        'key_changed' as sign
+        null::timestamp as out_of_reach_from
     from key_changes
-    union
+    union all
     select
         contacts.portfolio_id,
         contacts.phone,
         contacts.evidence_at,
-        'reachable_again' as sign
+        contacts.previous_evidence_at as out_of_reach_from
     from contacts
     inner join unreachable
         on contacts.portfolio_id = unreachable.portfolio_id
@@ -62,6 +104,18 @@ final as (
     where
         contacts.evidence_at
         >= contacts.previous_evidence_at + interval ({{ var('number_rest_min_days') }}) day
+
+),
+
+final as (
+
+    select
+        portfolio_id,
+        phone,
+        evidence_at,
+        max(out_of_reach_from) as out_of_reach_from
+    from signs
+    group by all
 
 )
 

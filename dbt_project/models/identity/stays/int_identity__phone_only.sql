@@ -19,6 +19,12 @@ cuts as (
 
 ),
 
+rests as (
+
+    select * from {{ ref('int_identity__phone_rest') }}
+
+),
+
 aliases as (
 
     select * from {{ ref('int_identity__phone_alias') }}
@@ -93,6 +99,7 @@ placed as (
         holders.bsuid as last_holder,
         holders.valid_from as last_held_from,
         cut_stretches.cut_at as last_cut_at,
+        rests.reached_again_at as last_rested_at,
         coalesce(phone_only.evidence_at < holders.valid_to, false) as is_held,
         coalesce(phone_only.evidence_at > holders.uncertain_after, false) as is_holder_uncertain
     from phone_only
@@ -106,13 +113,17 @@ placed as (
         and phone_only.phone = cut_stretches.phone
         and phone_only.evidence_at >= cut_stretches.cut_at
         and phone_only.evidence_at < cut_stretches.followed_at
+    asof left join rests
+        on phone_only.portfolio_id = rests.portfolio_id
+        and phone_only.phone = rests.phone
+        and phone_only.evidence_at >= rests.reached_again_at
 
 ),
 
 final as (
 
     select
-        * exclude (is_held, is_holder_uncertain),
+        * exclude (last_held_from, last_cut_at, last_rested_at, is_held, is_holder_uncertain),
         case
             when is_holder_uncertain then 'uncertain'
             when is_held then 'held'
@@ -123,7 +134,9 @@ final as (
         greatest(
             coalesce(last_held_from, timestamp '0001-01-01'),
             coalesce(last_cut_at, timestamp '0001-01-01')
-        ) as gap_from
+        ) as gap_from,
+        -- who is there after a rest is nobody who was there before
+        greatest(gap_from, last_rested_at) as rested_from
     from placed
 
 )

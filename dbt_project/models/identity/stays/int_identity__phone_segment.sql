@@ -31,7 +31,7 @@ first_contacts as (
     select
         portfolio_id,
         phone,
-        gap_from,
+        rested_from,
         min(evidence_at) as evidence_at
     from phone_only
     where is_contact and observation_kind <> 'identity_changed'
@@ -45,13 +45,14 @@ contacts as (
     select
         portfolio_id,
         phone,
-        gap_from,
+        rested_from,
         event_id,
         observation_kind,
         received_at,
         evidence_at,
         name,
         is_live_inbound,
+        direction,
         reach,
         least(occurred_at, evidence_at) as contact_at,
         max(contact_at) filter (where reach = 'reached') over earlier as formerly_reached_at,
@@ -59,7 +60,7 @@ contacts as (
     from phone_only
     where reach in ('reached', 'sent')
     window earlier as (
-        partition by portfolio_id, phone, gap_from
+        partition by portfolio_id, phone, rested_from
         order by least(occurred_at, evidence_at), received_at, event_id, observation_kind
         rows between unbounded preceding and 1 preceding
     )
@@ -77,10 +78,26 @@ chained as (
                 contact_at > formerly_reached_at + interval ({{ var('number_rest_min_days') }}) day, true
             )
         ) over (
-            partition by portfolio_id, phone, gap_from
+            partition by portfolio_id, phone, rested_from
             order by contact_at, received_at, event_id, observation_kind
         ) as chain_number
     from contacts
+
+),
+
+-- When the person had acted last; a synced chat tells of it, too.
+acting as (
+
+    select
+        *,
+        max(contact_at) filter (where direction = 'inbound') over earlier as formerly_acted_at,
+        max(chain_number) filter (where direction = 'inbound') over earlier as formerly_acted_in_chain
+    from chained
+    window earlier as (
+        partition by portfolio_id, phone, rested_from
+        order by contact_at, received_at, event_id, observation_kind
+        rows between unbounded preceding and 1 preceding
+    )
 
 ),
 
@@ -89,12 +106,11 @@ live_inbound as (
     select
         *,
         lag(evidence_at) over in_gap as previous_inbound_at,
-        lag(chain_number) over in_gap as previous_chain_number,
         row_number() over in_gap as inbound_number
-    from chained
+    from acting
     where is_live_inbound
     window in_gap as (
-        partition by portfolio_id, phone, gap_from order by {{ observation_order() }}
+        partition by portfolio_id, phone, rested_from order by {{ observation_order() }}
     )
 
 ),
@@ -104,10 +120,9 @@ signed as (
     select
         live_inbound.portfolio_id,
         live_inbound.phone,
-        live_inbound.gap_from,
+        live_inbound.rested_from,
         live_inbound.inbound_number,
-        max(owner_signs.evidence_at) as sign_at,
-        bool_or(owner_signs.sign = 'reachable_again') as is_rested
+        max(owner_signs.evidence_at) as sign_at
     from live_inbound
     inner join owner_signs
         on live_inbound.portfolio_id = owner_signs.portfolio_id
@@ -116,42 +131,48 @@ signed as (
     inner join first_contacts
         on live_inbound.portfolio_id = first_contacts.portfolio_id
         and live_inbound.phone = first_contacts.phone
-        and live_inbound.gap_from = first_contacts.gap_from
+        and live_inbound.rested_from = first_contacts.rested_from
         and owner_signs.evidence_at
         > coalesce(live_inbound.previous_inbound_at, first_contacts.evidence_at)
     group by all
 
 ),
 
-numbered as (
+-- Since when nobody was there, and up to when it may still be the same person under another name and without one.
+absences as (
 
     select
         live_inbound.*,
         signed.sign_at,
-        coalesce(
-            signed.is_rested
-            or (
-                live_inbound.evidence_at > live_inbound.previous_inbound_at
-                + interval ({{ var('backfill_max_silence_days') }}) day
-                and live_inbound.chain_number <> live_inbound.previous_chain_number
-            )
-            -- the first to write where the business had written
-            or (
-                live_inbound.inbound_number = 1
-                and live_inbound.evidence_at > coalesce(
-                    live_inbound.formerly_reached_at
-                    + interval ({{ var('backfill_max_silence_days') }}) day,
-                    live_inbound.formerly_sent_at
-                    + interval ({{ var('number_rest_min_days') }}) day
-                )
-            ),
-            false
-        ) as is_after_absence,
-        count(*) filter (where signed.sign_at is not null or is_after_absence) over (
-            partition by portfolio_id, phone, gap_from order by inbound_number
-        ) as run_number
+        case
+            when inbound_number = 1 then coalesce(formerly_reached_at, formerly_sent_at)
+            when chain_number <> formerly_acted_in_chain then formerly_acted_at
+        end as absent_from,
+        if(
+            inbound_number = 1 and formerly_reached_at is null,
+            absent_from + interval ({{ var('number_rest_min_days') }}) day,
+            absent_from + interval ({{ var('contradicted_max_silence_days') }}) day
+        ) as same_under_another_name_to,
+        if(
+            inbound_number = 1 and formerly_reached_at is null,
+            absent_from + interval ({{ var('number_rest_min_days') }}) day,
+            absent_from + interval ({{ var('backfill_max_silence_days') }}) day
+        ) as same_without_name_to
     from live_inbound
-    left join signed using (portfolio_id, phone, gap_from, inbound_number)
+    left join signed using (portfolio_id, phone, rested_from, inbound_number)
+
+),
+
+numbered as (
+
+    select
+        *,
+        count(*) filter (
+            where sign_at is not null or evidence_at > least(same_under_another_name_to, same_without_name_to)
+        ) over (
+            partition by portfolio_id, phone, rested_from order by inbound_number
+        ) as run_number
+    from absences
 
 ),
 
@@ -160,15 +181,16 @@ runs as (
     select
         portfolio_id,
         phone,
-        gap_from,
+        rested_from,
         run_number,
         coalesce(max(sign_at), min(evidence_at)) as run_from,
-        bool_or(is_after_absence) as is_after_absence,
         max(sign_at) is not null as is_signed,
         min(evidence_at) as first_inbound_at,
-        max(evidence_at) as last_inbound_at,
-        arg_min(coalesce(formerly_reached_at, formerly_sent_at), inbound_number)
-            filter (where inbound_number = 1) as formerly_there_at,
+        min(inbound_number) as first_inbound_number,
+        arg_min(absent_from, inbound_number) as absent_from,
+        arg_min(formerly_acted_at, inbound_number) as formerly_acted_at,
+        arg_min(same_under_another_name_to, inbound_number) as same_under_another_name_to,
+        arg_min(same_without_name_to, inbound_number) as same_without_name_to,
         arg_min(name, (evidence_at, received_at, event_id, observation_kind))
             filter (where name is not null) as first_name,
         arg_max(name, (evidence_at, received_at, event_id, observation_kind))
@@ -184,17 +206,18 @@ former_names as (
     select
         runs.portfolio_id,
         runs.phone,
-        runs.gap_from,
+        runs.rested_from,
         runs.run_number,
         arg_max(
             phone_only.name,
             (phone_only.evidence_at, phone_only.received_at, phone_only.event_id, phone_only.observation_kind)
         ) as former_name
     from runs
-    inner join phone_only using (portfolio_id, phone, gap_from)
+    inner join phone_only using (portfolio_id, phone, rested_from)
     where
-        runs.formerly_there_at is not null
-        and runs.is_after_absence
+        runs.first_inbound_number = 1
+        and runs.run_number > 0
+        and runs.absent_from is not null
         and phone_only.name is not null
         and phone_only.evidence_at < runs.first_inbound_at
     group by all
@@ -205,53 +228,39 @@ neighbours as (
 
     select
         runs.*,
-        row_number() over in_gap = 1 as is_first_run,
-        if(is_first_run, former_names.former_name, lag(runs.last_name) over in_gap) as name_before,
-        if(is_first_run, runs.formerly_there_at, lag(runs.last_inbound_at) over in_gap) as there_before_at,
-        name_before = runs.first_name
-        and (
-            {{ has_many_words('name_before') }}
-            or runs.first_inbound_at
-            <= there_before_at + interval ({{ var('one_word_name_max_silence_days') }}) day
-        ) as is_same_name
+        coalesce(former_names.former_name, lag(runs.last_name) over in_gap) as name_before,
+        coalesce(runs.absent_from, runs.formerly_acted_at) as there_before_at
     from runs
-    left join former_names using (portfolio_id, phone, gap_from, run_number)
+    left join former_names using (portfolio_id, phone, rested_from, run_number)
     window in_gap as (
-        partition by runs.portfolio_id, runs.phone, runs.gap_from order by runs.run_number
+        partition by runs.portfolio_id, runs.phone, runs.rested_from order by runs.run_number
     )
 
 ),
 
--- Silence and signs of a new owner split unless the same name stands on both sides of them; a new key alone splits
--- only what bears two names. A sign before anybody wrote splits in any case.
+-- The same name holds a stretch together; another one parts it after a shorter silence than a missing one does, and at
+-- a sign of a new owner.
 boundaries as (
 
+    select distinct
+        portfolio_id,
+        phone,
+        rested_from as segment_from
+    from phone_only
+    where rested_from > gap_from
+    union
     select
         portfolio_id,
         phone,
-        gap_from,
         run_from as segment_from
     from neighbours
     where
-        if(
-            is_first_run,
-            run_number > 0 and (is_signed or not coalesce(is_same_name, false)),
-            not coalesce(is_same_name, not is_after_absence)
-        )
-
-),
-
-stretches as (
-
-    select
-        *,
-        coalesce(
-            lead(segment_from) over (
-                partition by portfolio_id, phone, gap_from order by segment_from
-            ),
-            {{ end_of_time() }}
-        ) as followed_at
-    from boundaries
+        case
+            when {{ is_same_name('name_before', 'first_name', 'there_before_at', 'first_inbound_at') }} then false
+            when {{ is_other_name('name_before', 'first_name') }}
+                then is_signed or first_inbound_at > same_under_another_name_to
+            else first_inbound_at > same_without_name_to
+        end
 
 ),
 
@@ -259,16 +268,14 @@ segmented as (
 
     select
         phone_only.*,
-        greatest(phone_only.gap_from, stretches.segment_from) as segment_from,
+        greatest(phone_only.gap_from, boundaries.segment_from) as segment_from,
         -- history is as of its sync, but tells of contacts long before
         least(phone_only.occurred_at, phone_only.evidence_at) as contact_at
     from phone_only
-    left join stretches
-        on phone_only.portfolio_id = stretches.portfolio_id
-        and phone_only.phone = stretches.phone
-        and phone_only.gap_from = stretches.gap_from
-        and phone_only.evidence_at >= stretches.segment_from
-        and phone_only.evidence_at < stretches.followed_at
+    asof left join boundaries
+        on phone_only.portfolio_id = boundaries.portfolio_id
+        and phone_only.phone = boundaries.phone
+        and phone_only.evidence_at >= boundaries.segment_from
 
 ),
 
