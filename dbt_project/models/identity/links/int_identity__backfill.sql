@@ -394,7 +394,8 @@ decided as (
                 and last_inbound_at >= paired_at - interval ({{ var('backfill_max_silence_days') }}) day
                 then 'attested_under_another_name'
             when there is not null or is_same_name then 'adopted'
-            else 'silent_and_renamed'
+            when is_other_name then 'silent_and_renamed'
+            else 'silent'
         end as inferred_decision
     from judged
 
