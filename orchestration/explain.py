@@ -166,8 +166,8 @@ def holdings(
             valid_from,
             valid_to
         from lookup.holder(null, null, ?)
-        -- a number is read as one without its country only where nobody holds it as one with
-        qualify (preference = 3) = min(preference = 3) over ()
+        -- a username can be made to look like a BSUID, and a number without its country like one with
+        qualify preference = min(preference) over ()
         order by valid_to is null desc, valid_from desc, customer_key
         """,
         [identifier],

@@ -98,9 +98,8 @@ where customer_key = (
     select customer_key
     from lookup.holder(portfolio, kind, identifier)
     order by
-        preference = 3,
-        valid_to is not null,
         preference,
+        valid_to is not null,
         is_variant,
         valid_from desc,
         customer_key

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from orchestration import continued
-from orchestration.explain import open_published
+from orchestration.explain import customers_of, open_published
 from orchestration.gate import compare
 from orchestration.ledger import copy_keys_to_warehouse, ledger_path
 from orchestration.publish import GateClosed, attached, publish
@@ -719,6 +719,24 @@ def test_messages_are_carried_on_from_the_run_that_was_published_and_are_the_sam
     shop.run(wire.message("2026-05-07T10:00:00Z", bsuid="BR.2", phone="5511900000002"))
     shop.publish()
     assert (len(messages(shop)[0]), messages(shop)[1]) == (36, 0)
+
+
+def test_a_bsuid_is_looked_up_as_one_whoever_wears_it_as_a_username(shop):
+    """Also once its holder has moved on: the name is worn today, the BSUID was hers."""
+    rotation = wire.rotation("2026-05-10", "BR.1", "BR.9")
+    eve = wire.message("2026-05-20", bsuid="BR.666", phone="5511900000666", username="BR.1")
+    shop.run(ANA, rotation, eve)
+    shop.publish()
+    [(hers,)] = shop.rows(
+        "select customer_key from marts.dim_customer where current_bsuid = 'BR.9'"
+    )
+    for kind in ("'bsuid'", "null"):
+        found = shop.rows(
+            f"select distinct customer_key from marts.conversation('P', {kind}, 'BR.1')"
+        )
+        assert found == [(hers,)]
+    with open_published(shop.settings) as published:
+        assert [key for key, _ in customers_of(published, "BR.1")] == [hers]
 
 
 # --- The published file explains itself -----------------------------------------------------------
