@@ -35,7 +35,7 @@
 
 {#- R4: usernames compare lower-cased and without a leading @. -#}
 {% macro normalised_username(column) -%}
-    nullif(lower(ltrim(trim({{ column }}), '@')), '')
+    nullif(lower(regexp_replace(trim({{ column }}), '^@', '')), '')
 {%- endmacro %}
 
 {#- R5: a name is its words of letters and digits; case, signs and white space between them do not count. -#}

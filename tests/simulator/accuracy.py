@@ -1,4 +1,4 @@
-"""How often the pipeline is wrong: python -m tests.simulator.accuracy [--profiles calm base hostile]
+"""How often the pipeline is wrong: python -m tests.simulator.accuracy [--profiles base hostile]
 
 For each profile: simulate a world, run the pipeline on its webhooks, and score its customers against the truth, beside
 what the delivered evidence can tell at all (the oracle bound) and the baselines; overall and per kind of transition.
@@ -126,7 +126,7 @@ def main() -> None:
         help="in each profile, instead of the full run's",
     )
     parser.add_argument(
-        "--seed", type=int, default=os.environ.get("SEED") or 2, help="rules were tuned on seed 1"
+        "--seed", type=int, default=os.environ.get("SEED") or 2, help="rules were tuned on seeds 1 and 3"
     )
     parser.add_argument("--sweep", nargs="+", metavar=("VARIABLE", "VALUE"))
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "accuracy.csv")

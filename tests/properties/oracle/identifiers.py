@@ -13,7 +13,7 @@ BSUID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
 PARENT = re.compile(r"[A-Z]{2}\.ENT\.[A-Za-z0-9]{1,128}")
 # joiners, directions, keycaps and variation selectors: they belong to the sign or letter before them
 UNSEEN = dict.fromkeys([*range(0x200B, 0x2010), 0x20E3, *range(0xFE00, 0xFE10)])
-PHONE = re.compile(r"\+?([0-9]{5,20})(?:@s\.whatsapp\.net)?")
+PHONE = re.compile(r"\+?([0-9]{5,20})(?:@s\.whatsapp\.net|@c\.us)?")
 
 
 @dataclass(frozen=True)

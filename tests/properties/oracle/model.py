@@ -131,7 +131,7 @@ class Observation:
     @property
     def contact_at(self) -> datetime:
         """When somebody wrote or was written to; a status counts from its message's first one."""
-        return self.paired_at if self.is_status else self.occurred_at
+        return self.paired_at if self.is_status else min(self.occurred_at, self.paired_at)
 
     @property
     def contact_order(self) -> Order:

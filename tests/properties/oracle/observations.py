@@ -141,7 +141,8 @@ def reach(event: Event, direction: str) -> str | None:
     if direction != "outbound" or event.item.get("status") == "failed":
         return None
     if event.kind == "status":
-        return "reached" if event.item.get("status") in REACHED else "sent"
+        status = event.item.get("status")
+        return "reached" if status in REACHED else "sent" if status == "sent" else None
     if event.kind == "history":
         status = (event.item.get("history_context") or {}).get("status")
         return "reached" if str(status).lower() in REACHED else "sent"
@@ -227,7 +228,9 @@ def observe(
                 phone=keep.phone,
                 parent=keep.parent,
                 username=handle(extra.get("username") or profile.get("username")),
-                name=profile.get("name") if event.kind != "sync" else None,
+                name=profile.get("name")
+                if event.kind != "sync" and path != "identity_changed"
+                else None,
                 direction=direction,
                 reach=reach(event, direction),
                 is_status=is_status,

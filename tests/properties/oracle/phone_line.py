@@ -191,9 +191,10 @@ def identity_key_changes(events: Iterable[Event]) -> list[tuple[str, datetime]]:
     for event in events:
         if event.kind == "message" and is_new_key(event.item):
             system = event.item.get("system") or {}
-            phone = person(phone=event.item.get("from") or system.get("customer")).phone
-            if phone:
-                found.append((phone, event.evidence_at))
+            slots = (event.item.get("from"), system.get("customer"), system.get("wa_id"))
+            phones = [phone for slot in slots if (phone := person(phone=slot).phone)]
+            if phones:
+                found.append((phones[0], event.evidence_at))
     return found
 
 

@@ -13,22 +13,38 @@ observations as (
     select * from {{ ref('int_identity__sighting') }}
     where
         bsuid is null
+        and phone is not null
         and profile_name is not null
-        and (portfolio_id, phone) in (select portfolio_id, phone from owner_signs)
+
+),
+
+aliases as (
+
+    select * from {{ ref('int_identity__phone_alias') }}
 
 ),
 
 named as (
 
     select
-        portfolio_id,
-        phone,
-        evidence_at,
-        received_at,
-        event_id,
-        observation_kind,
-        {{ normalised_name('profile_name') }} as name
+        observations.portfolio_id,
+        coalesce(aliases.known_phone, observations.phone) as phone,
+        observations.evidence_at,
+        observations.received_at,
+        observations.event_id,
+        observations.observation_kind,
+        {{ normalised_name('observations.profile_name') }} as name
     from observations
+    left join aliases
+        on observations.portfolio_id = aliases.portfolio_id
+        and observations.phone = aliases.phone
+    where
+        (observations.portfolio_id, coalesce(aliases.known_phone, observations.phone)) in (
+            select
+                owner_signs.portfolio_id,
+                owner_signs.phone
+            from owner_signs
+        )
 
 ),
 

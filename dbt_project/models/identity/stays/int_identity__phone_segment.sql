@@ -218,6 +218,7 @@ former_names as (
         runs.first_inbound_number = 1
         and runs.run_number > 0
         and runs.absent_from is not null
+        and phone_only.is_contact
         and phone_only.name is not null
         and phone_only.evidence_at < runs.first_inbound_at
     group by all
@@ -316,10 +317,10 @@ segments as (
             )
         ) as unbroken_from,
         arg_min(name, (evidence_at, received_at, event_id, observation_kind))
-            filter (where name is not null) as first_name,
+            filter (where name is not null and is_contact) as first_name,
         arg_max(name, (evidence_at, received_at, event_id, observation_kind))
-            filter (where name is not null) as last_name,
-        max(evidence_at) filter (where name is not null) as last_named_at,
+            filter (where name is not null and is_contact) as last_name,
+        max(evidence_at) filter (where name is not null and is_contact) as last_named_at,
         arg_min(event_id, (evidence_at, received_at, event_id, observation_kind))
             filter (where is_contact) as evidence_event_id,
         arg_min(event_id, (received_at, event_id, waba_id)) filter (where is_contact) as first_event_id,
