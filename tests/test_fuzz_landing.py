@@ -195,13 +195,18 @@ def test_a_gigabyte_of_empty_records_takes_a_minute_and_little_memory(settings):
 
 
 def check(reader: RecordReader, line: bytes) -> None:
-    begun = time.process_time()
-    try:
-        body, received_at, _, _ = reader.read(line)
-    except Rejection:
-        body = None
-    spent = time.process_time() - begun
-    assert spent < RECORD_SECONDS + MIB_SECONDS * len(line) / (1 << 20), spent
+    # a collection of garbage may fall into one reading: it is that of this process, not of the record
+    for _ in range(3):
+        begun = time.process_time()
+        try:
+            body, received_at, _, _ = reader.read(line)
+        except Rejection:
+            body = None
+        spent = time.process_time() - begun
+        if spent < RECORD_SECONDS + MIB_SECONDS * len(line) / (1 << 20):
+            break
+    else:
+        raise AssertionError(f"{spent} s for {len(line)} bytes, three times")
     if body is not None:
         assert len(body) <= MAX_BODY_BYTES
         assert 0 < received_at <= LATEST

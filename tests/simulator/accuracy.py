@@ -126,7 +126,10 @@ def main() -> None:
         help="in each profile, instead of the full run's",
     )
     parser.add_argument(
-        "--seed", type=int, default=os.environ.get("SEED") or 2, help="rules were tuned on seeds 1 and 3"
+        "--seed",
+        type=int,
+        default=os.environ.get("SEED") or 2,
+        help="rules were tuned on seeds 1 and 3",
     )
     parser.add_argument("--sweep", nargs="+", metavar=("VARIABLE", "VALUE"))
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "accuracy.csv")
