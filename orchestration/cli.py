@@ -265,6 +265,8 @@ def execute(settings: Settings, full_refresh: bool) -> str | None:
     """
     home = log_folder()
     configure_dagster(home)
+    # a log that finds no room is told of below, in a sentence, and not by each of its writers
+    logging.raiseExceptions = False
     progress = Progress(sys.stdout)
     from dagster import DagsterEventType, DagsterInstance, Definitions, logger
     from sqlalchemy.exc import OperationalError
