@@ -50,6 +50,13 @@ owner_signs as (
 
 ),
 
+reached_again as (
+
+    select * from {{ ref('int_identity__owner_sign') }}
+    where out_of_reach_from is not null
+
+),
+
 overrides as (
 
     select * from {{ ref('int_identity__override') }} where decision = 'cannot_link' and problem is null
@@ -311,33 +318,23 @@ with_names as (
 
 ),
 
+-- The last sign before the pairing, and the last time somebody was reached again before it.
 with_owner_signs as (
 
     select
-        *,
-        coalesce(last_inbound_at, last_reached_at, last_sent_at) as last_there_at,
-        exists (
-            select 1
-            from owner_signs
-            where
-                owner_signs.portfolio_id = with_names.portfolio_id
-                and owner_signs.phone = with_names.phone
-                and owner_signs.evidence_at > with_names.last_named_at
-                and owner_signs.evidence_at <= with_names.paired_at
-        ) as has_owner_sign,
-        exists (
-            select 1
-            from owner_signs
-            where
-                owner_signs.portfolio_id = with_names.portfolio_id
-                and owner_signs.phone = with_names.phone
-                and owner_signs.out_of_reach_from is not null
-                and owner_signs.evidence_at > coalesce(
-                    with_names.last_inbound_at, with_names.last_reached_at, with_names.last_sent_at
-                )
-                and owner_signs.evidence_at <= with_names.paired_at
-        ) as was_out_of_reach
+        with_names.*,
+        coalesce(with_names.last_inbound_at, with_names.last_reached_at, with_names.last_sent_at) as last_there_at,
+        coalesce(owner_signs.evidence_at > with_names.last_named_at, false) as has_owner_sign,
+        coalesce(reached_again.evidence_at > last_there_at, false) as was_out_of_reach
     from with_names
+    asof left join owner_signs
+        on with_names.portfolio_id = owner_signs.portfolio_id
+        and with_names.phone = owner_signs.phone
+        and with_names.paired_at >= owner_signs.evidence_at
+    asof left join reached_again
+        on with_names.portfolio_id = reached_again.portfolio_id
+        and with_names.phone = reached_again.phone
+        and with_names.paired_at >= reached_again.evidence_at
 
 ),
 
