@@ -287,5 +287,7 @@ def test_an_override_taken_out_leaves_no_trace(case, data):
         cut = resolve(placed.records, placed.business_accounts, [row])
         ends = {frozenset(link[1:3]) for link in cut.links if link[0] == portfolio}
         assert frozenset((left, right)) not in ends
+        # a name that is carried no longer contradicts no longer: only history may come to somebody by that
+        assert {link[3] for link in cut.links - plain.links} <= {"R5", "R8"}
     variables = Variables(backfill_max_silence_days=data.draw(st.sampled_from([1, 180, 10_000])))
     assert resolve(placed.records, placed.business_accounts, (), variables).claims is not None
